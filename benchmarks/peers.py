@@ -1,0 +1,97 @@
+"""The codecs that edgeae is measured against: real files in memory, written by Pillow.
+
+Settings and qualities are those of common tables; speeds are what people wait for. Nothing here
+knows of edgeae.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, features
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ANCHOR = "jpeg420"
+
+JPEG_QUALITIES = (4, 7, 11, 16, 23, 32, 45, 60, 73, 83, 91)
+WEBP_QUALITIES = (0, 5, 12, 22, 35, 50, 65, 78, 86, 91)
+AVIF_QUALITIES = (5, 12, 20, 28, 36, 44, 52, 60, 68, 77, 84)
+JXL_QUALITIES = (5, 12, 22, 35, 50, 62, 72, 80, 86, 91)
+HEIC_QUALITIES = (3, 8, 14, 20, 26, 32, 38, 44, 50, 58)
+
+# One thread and no tiles: threads change AVIF's bytes.
+AVIF_OPTIONS = {"subsampling": "4:4:4", "speed": 6, "max_threads": 1, "autotiling": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One codec with one setting, at several qualities."""
+
+    label: str  # what the table and the plot say
+    format: str  # Pillow's name
+    qualities: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    plugin: str = ""  # module whose import lets Pillow read and write the format
+
+    @property
+    def available(self) -> bool:
+        """Whether this machine can run it."""
+        if self.plugin:
+            return find_spec(self.plugin) is not None
+        return self.format != "AVIF" or bool(features.check("avif"))
+
+    def load(self) -> None:
+        """Make the format known to Pillow."""
+        if self.plugin:
+            module = import_module(self.plugin)
+            getattr(module, "register_heif_opener", lambda: None)()
+
+    def compress(self, pixels: NDArray[np.uint8], quality: float) -> bytes:
+        """Return the file of (H, W) or (H, W, 3) uint8 pixels."""
+        buffer = io.BytesIO()
+        image = Image.fromarray(pixels)
+        image.save(buffer, self.format, quality=int(quality), **self.options)
+        return buffer.getvalue()
+
+    def decompress(self, data: bytes) -> NDArray[np.uint8]:
+        """Return the picture of a file, grey or RGB."""
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+
+
+_JPEG = {"optimize": True, "progressive": True}
+
+PEERS = {
+    ANCHOR: Peer("JPEG 4:2:0", "JPEG", JPEG_QUALITIES, {**_JPEG, "subsampling": "4:2:0"}),
+    "webp": Peer("WebP, method 6", "WEBP", WEBP_QUALITIES, {"method": 6}),
+    "avif444": Peer("AVIF 4:4:4, speed 6", "AVIF", AVIF_QUALITIES, AVIF_OPTIONS),
+    "avif444-psnr": Peer(
+        "AVIF 4:4:4, speed 6, tune=psnr",
+        "AVIF",
+        AVIF_QUALITIES,
+        {**AVIF_OPTIONS, "codec": "aom", "advanced": {"tune": "psnr"}},
+    ),
+    "jxl": Peer("JPEG XL, effort 7", "JXL", JXL_QUALITIES, {"effort": 7}, "pillow_jxl"),
+    "heic420": Peer("HEIC 4:2:0", "HEIF", HEIC_QUALITIES, {"chroma": 420}, "pillow_heif"),
+}
+
+
+def versions() -> dict[str, str]:
+    """Return what the peers' bytes depend on."""
+    found = {"Pillow": metadata.version("pillow")}
+    for name in ("libjpeg_turbo", "webp", "avif"):
+        if version := features.version(name):
+            found[name] = version
+    for distribution in ("pillow-jxl-plugin", "pillow-heif"):
+        try:
+            found[distribution] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Commands: parse, one call of the Python API, print."""

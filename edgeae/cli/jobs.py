@@ -1,0 +1,155 @@
+"""Which files a command reads and which it writes, all decided before the first is opened."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgeae.errors import OutputError
+
+if TYPE_CHECKING:
+    from edgeae.errors import EdgeaeError
+
+PIPE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and its output; None is stdin or stdout."""
+
+    source: Path | None
+    target: Path | None
+
+    @property
+    def source_name(self) -> str:
+        """The input as messages call it."""
+        return PIPE if self.source is None else str(self.source)
+
+    @property
+    def target_name(self) -> str:
+        """The output as messages call it."""
+        return PIPE if self.target is None else str(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: Path | None
+    relative: Path  # where it belongs under an output folder
+    of_many: bool  # came from a folder or a pattern
+
+
+def plan(
+    inputs: list[str],
+    output: str | None,
+    *,
+    suffix: str,
+    suffixes: frozenset[str],
+    recursive: bool,
+    missing: type[EdgeaeError],
+) -> list[Job]:
+    """Return the jobs of a command line.
+
+    Parameters
+    ----------
+    inputs : list of str
+        Files, folders, patterns, or "-".
+    output : str or None
+        Of ``-o``: a file, a folder, "-", or None for beside the input.
+    suffix : str
+        Of outputs that are not named by the user.
+    suffixes : frozenset of str
+        Which files of a folder are taken, in lower case.
+    recursive : bool
+        Whether folders are allowed.
+    missing : type
+        What to raise if an input names nothing.
+
+    Raises
+    ------
+    EdgeaeError
+        Of the type ``missing``.
+    OutputError
+        Two inputs have the same output, or one would be overwritten by its own.
+    typer.BadParameter
+        The command line contradicts itself.
+    """
+    sources = [source for text in inputs for source in _expand(text, suffixes, recursive, missing)]
+    jobs = _with_targets(sources, output, suffix)
+    _check_targets(jobs)
+    return jobs
+
+
+def _expand(
+    text: str, suffixes: frozenset[str], recursive: bool, missing: type[EdgeaeError]
+) -> Iterable[_Source]:
+    if text == PIPE:
+        return [_Source(None, Path("stdin"), of_many=False)]
+    path = Path(text)
+    if path.is_dir():
+        if not recursive:
+            raise typer.BadParameter(f"{text} is a folder; add -r to take the files in it")
+        return _walk(path, suffixes, missing)
+    if path.exists() or not glob.has_magic(text):
+        return [_Source(path, Path(path.name), of_many=False)]
+    found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 absolute patterns too
+    files = [path for path in found if path.is_file()]
+    if not files:
+        raise missing(f"{text}: no file matches this pattern")
+    return [_Source(path, Path(path.name), of_many=True) for path in files]
+
+
+def _walk(folder: Path, suffixes: frozenset[str], missing: type[EdgeaeError]) -> list[_Source]:
+    paths = [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 no Path for each file
+    ]
+    if not paths:
+        raise missing(f"{folder}: no file in it ends in {', '.join(sorted(suffixes))}")
+    return [_Source(path, path.relative_to(folder), of_many=True) for path in sorted(paths)]
+
+
+def _with_targets(sources: list[_Source], output: str | None, suffix: str) -> list[Job]:
+    several = len(sources) > 1 or any(source.of_many for source in sources)
+    if output == PIPE or (output is None and not several and sources[0].path is None):
+        if several:
+            raise typer.BadParameter("several inputs do not fit into one stdout; name a folder")
+        return [Job(sources[0].path, None)]
+    if output is not None and not (several or _names_folder(output)):
+        return [Job(sources[0].path, Path(output))]
+    if any(source.path is None for source in sources):
+        raise typer.BadParameter("stdin has no name for its output; give it alone, with -o FILE")
+    if output is None:
+        return [Job(s.path, s.path.with_suffix(suffix)) for s in sources if s.path is not None]
+    return [Job(s.path, Path(output) / s.relative.with_suffix(suffix)) for s in sources]
+
+
+def _names_folder(output: str) -> bool:
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return output.endswith(separators) or Path(output).is_dir()
+
+
+def _check_targets(jobs: list[Job]) -> None:
+    taken: dict[Path, Job] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        other = taken.setdefault(job.target, job)
+        if other is not job:
+            raise OutputError(
+                f"{job.target}: output of both {other.source_name} and {job.source_name}; "
+                f"convert them one by one, each with its own -o"
+            )
+        if job.source is not None and _same(job.source, job.target):
+            raise OutputError(f"{job.target}: is the input itself; name another output")
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and first.samefile(second)

@@ -1,0 +1,104 @@
+"""Bytes to a file or to stdout: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeae.errors import OutputError
+
+_PERMISSIONS = 0o666  # minus the user's mask, as for any new file
+
+
+def check_target(target: Path | None, *, force: bool) -> None:
+    """Raise OutputError if `write` would refuse: asked early, this saves the work."""
+    if target is None:
+        if sys.stdout.isatty():
+            raise OutputError("stdout is a terminal; give -o FILE, or pipe it somewhere")
+    elif target.is_dir():
+        raise OutputError(f"{target}: is a folder; name a file in it")
+    elif not force and _is_regular(target):
+        raise OutputError(f"{target}: exists; overwrite it with -f, or name another with -o")
+
+
+def write(data: bytes, target: Path | None, *, force: bool) -> None:
+    """Write ``data`` to a file, or to stdout if ``target`` is None.
+
+    A file appears under its name when it is complete and on the disk, by renaming a temporary
+    sibling; whatever happens before leaves nothing under that name. Devices and pipes are written
+    to as they are.
+
+    Raises
+    ------
+    OutputError
+        It exists and ``force`` is false, or it cannot be written.
+    BrokenPipeError
+        The reader of stdout has gone.
+    """
+    if target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target = target.resolve()  # a link keeps pointing at what it points at
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as device:
+                device.write(data)
+            return
+        with _temporary(target) as temporary:
+            _write_through(temporary, data)
+            _publish(temporary, target, force=force)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{target}: cannot be written: {error.strerror or error}; nothing was left behind"
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder and those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
+
+
+def _is_regular(target: Path) -> bool:
+    return target.is_symlink() or target.is_file()
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PERMISSIONS
+    )
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish(temporary: Path, target: Path, *, force: bool) -> None:
+    if force:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # unlike a rename, fails if the name was taken meanwhile
+    except FileExistsError as error:
+        raise OutputError(f"{target}: exists; overwrite it with -f") from error
+    except OSError:  # a file system without hard links
+        check_target(target, force=False)
+        temporary.replace(target)

@@ -1,0 +1,227 @@
+"""The one door to onnxruntime: a graph is a function from named arrays to arrays.
+
+Sessions are made at the first run, one for each process, and the provider that really runs is
+checked: nothing falls back to another one in silence.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from edgeae.errors import GraphError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    Run: TypeAlias = Callable[..., tuple[NDArray[Any], ...]]
+
+AUTO = "auto"
+PROVIDERS = {  # in the order in which "auto" tries them
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+_LOG_ERRORS = 3  # onnxruntime's severity levels; its warnings would mix with our messages
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Names and element types of a graph's inputs and outputs, as onnxruntime spells them."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+_UINT8, _INT16, _INT64, _FLOAT = (
+    "tensor(uint8)",
+    "tensor(int16)",
+    "tensor(int64)",
+    "tensor(float)",
+)
+SIGNATURES = {
+    "encoder": Signature({"pixels": _UINT8}, {"y": _FLOAT}),
+    "hyper_encoder": Signature({"y": _FLOAT, "quality": _FLOAT}, {"scaled": _FLOAT, "z": _INT16}),
+    "hyper_decoder": Signature(
+        {"z": _INT16, "symbols": _INT16, "step": _INT64}, {"mean": _FLOAT, "index": _UINT8}
+    ),
+    "decoder": Signature({"y_hat": _FLOAT, "quality": _FLOAT}, {"pixels": _UINT8}),
+}
+
+
+class Graph:
+    """One ONNX graph of a bundle, callable from any thread.
+
+    Parameters
+    ----------
+    name : str
+        Key of `SIGNATURES`.
+    model : callable
+        Returns the bytes of the ONNX file; called once for each session, so that a graph that
+        never runs is never read.
+    provider : str
+        Key of `PROVIDERS`, or "auto".
+    threads : int
+        Threads inside an operator.
+    self_test : callable, optional
+        Given the run function right after a session is made; raises to refuse it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Callable[[], bytes],
+        *,
+        provider: str = "cpu",
+        threads: int = 1,
+        self_test: Callable[[Run], None] | None = None,
+    ) -> None:
+        if provider != AUTO and provider not in PROVIDERS:
+            raise ValueError(f"provider {provider!r} is not one of {[AUTO, *PROVIDERS]}")
+        if threads < 1:
+            raise ValueError(f"threads {threads} is not at least 1")
+        self.name = name
+        self._model = model
+        self._requested = provider
+        self._threads = threads
+        self._self_test = self_test
+        self._lock = threading.Lock()
+        self._session: tuple[int, str, Any] | None = None  # process, provider, session
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider that runs the graph; makes the session if there is none."""
+        return self._open()[0]
+
+    def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Return the outputs in the order of the signature.
+
+        Raises
+        ------
+        GraphError
+            The session cannot be made, or onnxruntime refuses the inputs.
+        """
+        return self._run(self._open()[1], inputs)
+
+    def _run(self, session: Any, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        try:
+            return tuple(session.run(list(SIGNATURES[self.name].outputs), dict(inputs)))
+        except _runtime_errors() as error:
+            shapes = {name: array.shape for name, array in inputs.items()}
+            raise GraphError(
+                f"{self.name}.onnx: onnxruntime cannot run it on {shapes}: {_one_line(error)}"
+            ) from error
+
+    def _open(self) -> tuple[str, Any]:
+        with self._lock:
+            process = os.getpid()
+            if self._session is None or self._session[0] != process:  # sessions die in a fork
+                provider, session = self._new_session()
+                if self._self_test is not None:
+                    self._self_test(lambda **inputs: self._run(session, inputs))
+                self._session = (process, provider, session)
+            return self._session[1:]
+
+    def _new_session(self) -> tuple[str, Any]:
+        model = self._model()
+        names = list(PROVIDERS) if self._requested == AUTO else [self._requested]
+        available = available_providers()
+        for name in names[:-1]:
+            if name not in available:
+                continue
+            try:
+                return name, self._create(model, name)
+            except GraphError:  # "auto" asked for whatever works; the last one must
+                continue
+        if names[-1] not in available:
+            raise GraphError(
+                f"provider {names[-1]!r} is not among those of this onnxruntime, "
+                f"{list(available)}; choose one with --provider, or install the onnxruntime "
+                f"package that has it in place of the present one"
+            )
+        return names[-1], self._create(model, names[-1])
+
+    def _create(self, model: bytes, provider: str) -> Any:
+        runtime = _onnxruntime()
+        options = runtime.SessionOptions()
+        options.enable_mem_pattern = False  # less memory with pictures of many sizes
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = _LOG_ERRORS
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        wanted = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))
+        try:
+            session = runtime.InferenceSession(model, options, providers=wanted)
+        except _runtime_errors() as error:
+            raise GraphError(
+                f"{self.name}.onnx: no session on {provider!r}: {_one_line(error)}"
+            ) from error
+        running = session.get_providers()
+        if running[0] != PROVIDERS[provider]:
+            raise GraphError(
+                f"{self.name}.onnx: asked for {PROVIDERS[provider]}, onnxruntime fell back to "
+                f"{running}; mend its installation, or choose another --provider"
+            )
+        self._check_signature(session)
+        return session
+
+    def _check_signature(self, session: Any) -> None:
+        inputs = {node.name: node.type for node in session.get_inputs()}
+        outputs = {node.name: node.type for node in session.get_outputs()}
+        expected = SIGNATURES[self.name]
+        if inputs != expected.inputs or not expected.outputs.items() <= outputs.items():
+            raise GraphError(
+                f"{self.name}.onnx: takes {inputs} and gives {outputs}, not "
+                f"{dict(expected.inputs)} and {dict(expected.outputs)}; export the bundle again"
+            )
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the keys of `PROVIDERS` that this onnxruntime was built with."""
+    built = _onnxruntime().get_available_providers()
+    return tuple(name for name, long_name in PROVIDERS.items() if long_name in built)
+
+
+def default_threads() -> int:
+    """Return the number of processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _onnxruntime() -> ModuleType:
+    # Wheels since 1.29 write a device id and a database at import and send both home; only the
+    # environment, read at import, stops the first event. A user's own choice stays.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GraphError(
+            f"onnxruntime cannot be loaded: {_one_line(error)}; reinstall the package onnxruntime"
+        ) from error
+    module: ModuleType = onnxruntime
+    return module
+
+
+@functools.cache
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """Return onnxruntime's exception classes, which have no base of their own."""
+    _onnxruntime()
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return (*(kind for kind in kinds if issubclass(kind, Exception)), RuntimeError, ValueError)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

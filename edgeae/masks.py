@@ -1,0 +1,53 @@
+"""The steps in which latents are coded: masks with a period of two latents in both directions.
+
+A mask is (C, 2, 2) bool and stands for the positions ``[c, 2i + dy, 2j + dx]`` of latents
+(C, h, w) with even h and w. Values of a step are ordered by channel, row phase, column phase, then
+row and column of the phase's plane: whole planes move, which is many times faster than boolean
+indexing and needs no arrays of indexes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+MAX_STEPS = 15  # docs/FORMAT.md: the number of steps has four bits
+PERIOD = 2
+
+
+def gather(latents: NDArray[_Scalar], mask: NDArray[np.bool_]) -> NDArray[_Scalar]:
+    """Return the values of ``latents`` (C, h, w) at the positions of ``mask`` (C, 2, 2), flat."""
+    return _phases(latents)[mask].reshape(-1)
+
+
+def scatter(
+    latents: NDArray[_Scalar], mask: NDArray[np.bool_], values: NDArray[np.generic]
+) -> None:
+    """Write ``values``, in the order of `gather`, into C-contiguous ``latents`` (C, h, w)."""
+    if not latents.flags.c_contiguous:
+        raise ValueError("latents must be C-contiguous, else the values go into a copy")
+    _, height, width = latents.shape
+    _phases(latents)[mask] = values.reshape(-1, height // PERIOD, width // PERIOD)
+
+
+def check_masks(masks: NDArray[np.bool_]) -> None:
+    """Raise ValueError unless ``masks`` (n, C, 2, 2) hold each position just once, or n is 0."""
+    if masks.dtype != np.bool_ or masks.ndim != 4 or masks.shape[2:] != (PERIOD, PERIOD):
+        raise ValueError(
+            f"masks are {masks.dtype} {masks.shape}, not bool (n, C, {PERIOD}, {PERIOD})"
+        )
+    if len(masks) > MAX_STEPS:
+        raise ValueError(f"{len(masks)} masks are more than {MAX_STEPS}")
+    if len(masks) and not (masks.sum(axis=0) == 1).all():
+        raise ValueError("masks do not hold every position exactly once")
+
+
+def _phases(latents: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    channels, height, width = latents.shape
+    planes = latents.reshape(channels, height // PERIOD, PERIOD, width // PERIOD, PERIOD)
+    return planes.transpose(0, 2, 4, 1, 3)

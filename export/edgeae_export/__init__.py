@@ -1,0 +1,1 @@
+"""Training and export of edgeae bundles; the only package that imports torch."""

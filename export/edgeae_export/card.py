@@ -1,0 +1,56 @@
+"""card.md: what a bundle is, what it was trained on, how well it does, how to make it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def card(
+    name: str,
+    description: str,
+    training: Mapping[str, Any],
+    rate_distortion: Sequence[tuple[float, float, float]],
+) -> str:
+    """Return the text of card.md.
+
+    Parameters
+    ----------
+    name, description : str
+        Of the bundle.
+    training : mapping
+        The manifest's: provenance, ``recipe``, ``bounds`` and ``minutes``.
+    rate_distortion : sequence of (quality, bits per pixel, PSNR in dB)
+        Means over the held-out pictures; may be empty.
+    """
+    facts = {k: v for k, v in training.items() if k not in ("recipe", "bounds")}
+    recipe = training["recipe"]
+    sections = [
+        f"# {name}\n\n{description}",
+        "## Training\n\n" + _table(("what", "value"), facts.items()),
+    ]
+    if rate_distortion:
+        rows = [(f"{q:g}", f"{bpp:.4f}", f"{psnr:.2f}") for q, bpp, psnr in rate_distortion]
+        sections.append(
+            "## Rate and distortion\n\nMeans over the held-out pictures; the rate is of whole "
+            "files.\n\n" + _table(("quality", "bpp", "PSNR (dB)"), rows)
+        )
+    sections.append(
+        "## Checked at export\n\nGraphs against the networks they were made from.\n\n"
+        + _table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
+    )
+    sections.append(
+        "## Make it again\n\n"
+        f"    edgeae train {recipe['name']} --data PICTURES --val PICTURES "
+        f"--minutes {training['minutes']:g}\n"
+        f"    edgeae export CHECKPOINT --data PICTURES --val PICTURES --name {name}\n\n"
+        "The recipe, with every number:\n\n" + _table(("key", "value"), recipe.items())
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _table(head: Sequence[str], rows: Any) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,86 @@
+"""Training state on disk: one safetensors file, replaced as a whole, so a kill costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from edgeae.errors import BundleError
+from edgeae_export.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    step: int
+    seconds: float  # of training, over all resumes; validation and saving left out
+    megapixels: float  # of crops seen
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that a run needs to go on, or an export to start.
+
+    ``tensors`` has the prefixes ``model.`` (weights), ``average.`` (their moving average, what is
+    exported), ``first.`` and ``second.`` (Adam's moments), ``loss.`` (running means by anchor).
+    """
+
+    recipe: Recipe
+    progress: Progress
+    tensors: dict[str, Tensor]
+    history: dict[str, str]  # provenance for the model card: command, data, device, versions
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under ``prefix``, by their names behind it."""
+        start = prefix + "."
+        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+
+    def save(self, path: Path) -> None:
+        """Write a sibling, flush it to the disk, and put it in place of ``path``."""
+        metadata = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "progress": json.dumps(asdict(self.progress)),
+            "history": json.dumps(self.history),
+        }
+        partial = path.with_name(path.name + ".partial")
+        save_file({k: v.contiguous() for k, v in self.tensors.items()}, partial, metadata)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises
+        ------
+        BundleError
+            The file is missing, cut off, or not a checkpoint of this program.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            return cls(
+                recipe=Recipe(**json.loads(metadata["recipe"])),
+                progress=Progress(**json.loads(metadata["progress"])),
+                tensors=tensors,
+                history=json.loads(metadata["history"]),
+            )
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{path}: cannot be read as a checkpoint ({error})") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{path}: not a checkpoint of this version ({error}); train again or use --init"
+            ) from error

@@ -1,0 +1,103 @@
+"""A checkpoint becomes a bundle.
+
+    weights -> graphs -> proof of the integer bound -> tables from histograms -> parity with the
+    networks -> files -> rate and distortion of the finished product -> manifest and card
+
+A folder appears under its name only when everything has passed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgeae.errors import BundleError, OutputError
+from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
+from edgeae_export.histograms import count_symbols
+from edgeae_export.measure import rate_distortion
+from edgeae_export.networks.photo import PhotoCodec
+from edgeae_export.photo_graphs import photo_graphs
+from edgeae_export.rate_distortion import PhotoModel
+from edgeae_export.read_weights import weights_of
+from edgeae_export.write_bundle import Contents, write_contents, write_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgeae.manifest import Manifest
+    from edgeae_export.checkpoint import Checkpoint
+    from edgeae_export.write_bundle import Label
+
+TABLE_QUALITIES = tuple(100 * k / 7 for k in range(8))  # of the histograms; every anchor counts
+
+
+def export(
+    checkpoint: Checkpoint,
+    pictures: Sequence[NDArray[np.uint8]],
+    held_out: Sequence[NDArray[np.uint8]],
+    out: Path,
+    label: Label,
+) -> Manifest:
+    """Write the bundle of a checkpoint's weight average into the new folder ``out``.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of a training run.
+    pictures : sequence of (H, W, 3) uint8
+        Of the training data; the tables are fitted to them.
+    held_out : sequence of (H, W, 3) uint8
+        For the parity and the table of rates and distortions.
+    out : Path
+        Does not exist yet; its name is the bundle's, if it is to be found by name.
+    label : Label
+        Names.
+
+    Raises
+    ------
+    OutputError
+        ``out`` exists.
+    BundleError
+        The checkpoint's tensors do not fit its recipe.
+    BoundError
+        A partial sum of the scale path may reach 2**24, or a graph departs from its network.
+    """
+    if out.exists():
+        raise OutputError(f"{out}: exists; remove it, or choose another folder")
+    model = averaged_model(checkpoint)
+    graphs = photo_graphs(model.codec)
+    model.codec.load_state_dict(weights_of(graphs, model.codec))  # rounded as they are exported
+    bounds: dict[str, float] = {}
+    histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES)
+    contents = Contents(
+        graphs=graphs,
+        masks=model.codec.masks.numpy(),
+        channel_tables=freeze_channel_tables(histograms, model.prior),
+        scale_tables=freeze_scale_tables(histograms),
+    )
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_contents(partial, contents)
+    write_manifest(partial, contents, label, checkpoint, (), bounds)
+    points = rate_distortion(partial, held_out)
+    manifest = write_manifest(partial, contents, label, checkpoint, points, bounds)
+    partial.rename(out)
+    return manifest
+
+
+def averaged_model(checkpoint: Checkpoint) -> PhotoModel:
+    """Return the model with the weight average of ``checkpoint``; BundleError if it misses any."""
+    model = PhotoModel(PhotoCodec(checkpoint.recipe.shape))
+    try:
+        model.load_state_dict(checkpoint.group("average"))
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        raise BundleError(f"checkpoint of {checkpoint.recipe.name}: {text}") from error
+    return model.eval().requires_grad_(requires_grad=False).to(torch.float32)

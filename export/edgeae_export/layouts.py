@@ -1,0 +1,50 @@
+"""Layouts of weights: matrices as the networks train them, kernels as ONNX's Conv takes them.
+
+The networks keep channels last, so a space-to-depth before a matrix product, or nine shifted views,
+order the inputs (dy, dx, c); a convolution wants [out, c, dy, dx]. Each pair here is exact and
+inverse, so that training can start again from a bundle.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+PATCH_SIDE = 16  # of the linear analysis: squares of 8 pixels, then 2 x 2 of those
+_PATCH_AXES = (0, 5, 1, 3, 2, 4)  # (out, dy2, dx2, dy8, dx8, c) -> (out, c, dy2, dy8, dx2, dx8)
+
+
+def to_kernel(matrix: NDArray[_Scalar], side: int) -> NDArray[_Scalar]:
+    """Return [out, in, side, side] of ``matrix`` [out, side * side * in], order (dy, dx, c)."""
+    return matrix.reshape(len(matrix), side, side, -1).transpose(0, 3, 1, 2)
+
+
+def from_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Invert `to_kernel`."""
+    return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+
+
+def to_depthwise_kernel(taps: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Return [C, 1, 3, 3] of ``taps`` [9, C], row by row."""
+    return taps.T.reshape(-1, 1, 3, 3)
+
+
+def from_depthwise_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Invert `to_depthwise_kernel`."""
+    return kernel.reshape(len(kernel), 9).T
+
+
+def to_patch_kernel(matrix: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Return [out, 3, 16, 16] of the linear analysis [out, 768], order (dy2, dx2, dy8, dx8, c)."""
+    split = matrix.reshape(len(matrix), 2, 2, 8, 8, 3).transpose(_PATCH_AXES)
+    return split.reshape(len(matrix), 3, PATCH_SIDE, PATCH_SIDE)
+
+
+def from_patch_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Invert `to_patch_kernel`."""
+    inverse: Any = np.argsort(_PATCH_AXES)
+    split = kernel.reshape(len(kernel), 3, 2, 8, 2, 8).transpose(inverse)
+    return split.reshape(len(kernel), -1)

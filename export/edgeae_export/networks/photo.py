@@ -1,0 +1,278 @@
+"""The photo codec: four networks in the roles of Balle 2018 (arXiv:1802.01436), DESIGN section 3.
+
+    pixels -> Encoder -> y -> HyperEncoder -> scaled y, z
+    z, symbols known so far, step -> HyperDecoder -> mean, scale index
+    y_hat -> Decoder -> pixels
+
+Channels last inside; pixels are float32 in grey levels 0..255. A linear path (a 16x16 block
+transform, started as a KLT) carries the picture from the first step on; the deep paths beside it
+are zero at the start and correct it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from edgeae_export.networks.integer import (
+    ACTIVATION_BITS,
+    IntegerDepthwise,
+    IntegerPointwise,
+    activate,
+    clip,
+    shift,
+)
+from edgeae_export.networks.layers import (
+    Block,
+    Pointwise,
+    activated,
+    blocks,
+    depth_to_space,
+    linear,
+    neighbours,
+    space_to_depth,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PATCH = 768  # 16 x 16 x 3 pixels of a latent position
+ANCHORS = 8  # rate anchors; quality 0..100 runs over 0..ANCHORS - 1
+GREY = 128.0  # subtracted from pixels
+PIXEL_SCALE = 1 / 64  # of the deep paths' inputs, so that they are near unit size
+SYMBOL_CLIP = 8  # largest symbol magnitude that the context looks at
+HYPER_CLIP = 127  # hyper-latents are integers within +-127
+SYMBOL_BITS = 5  # a clipped magnitude of 1 enters the scale path as 32, which stands for 0.5
+INDEX_BITS = 4  # the scale path's 1.0 is 16 scale indexes
+SCALES = 64  # scale indexes; row 0 of the tables stands for "always zero"
+LOG_SCALE_MIN, LOG_SCALE_MAX = -4.0, 4.2  # natural logarithm of the Laplace scale, in steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoShape:
+    """Widths and depths; the profiles S, M and L are three of these."""
+
+    latent_channels: int  # C, channels of y
+    hyper_channels: int  # Cz, channels of z
+    width8: int  # channels at 1/8 resolution
+    width16: int  # channels at 1/16 resolution
+    encoder_blocks8: int
+    encoder_blocks16: int
+    decoder_blocks8: int
+    decoder_blocks16: int
+    overlap: int  # components whose 3x3 neighbourhood feeds the linear synthesis
+    hyper_width: int  # channels inside the hyper-analysis and at 1/32 and 1/64 of the synthesis
+    context_width: int  # channels of means' and scales' features at 1/16
+
+
+def anchor_weights(quality: Tensor) -> Tensor:
+    """Weights [N, ANCHORS] of linear interpolation between anchors; ``quality`` [N] 0..100."""
+    position = quality * ((ANCHORS - 1) / 100)
+    anchors = torch.arange(ANCHORS, dtype=quality.dtype, device=quality.device)
+    return (1 - (position[:, None] - anchors).abs()).clamp(min=0)
+
+
+class Gain(nn.Module):
+    """Factors of each channel, by quality; geometric interpolation between anchors."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(ANCHORS, channels))
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """Gains [N, 1, 1, C] of ``quality`` [N], 0..100."""
+        return (anchor_weights(quality) @ self.log).exp()[:, None, None]
+
+
+class Encoder(nn.Module):
+    """Analysis transform g_a: pixels [N, H, W, 3] to latents y [N, H/16, W/16, C]."""
+
+    def __init__(self, shape: PhotoShape) -> None:
+        super().__init__()
+        self.linear = nn.Parameter(torch.zeros(shape.latent_channels, PATCH))
+        self.head = Pointwise(192, shape.width8)
+        self.blocks8 = blocks(shape.width8, shape.encoder_blocks8)
+        self.down = Pointwise(4 * shape.width8, shape.width16)
+        self.blocks16 = blocks(shape.width16, shape.encoder_blocks16)
+        self.tail = Pointwise(shape.width16, shape.latent_channels, gain=0.0)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Latents in grey levels times the square root of the patch's energy (orthonormal)."""
+        x = space_to_depth(pixels - GREY, 8)
+        klt = linear(space_to_depth(x, 2), self.linear, None)
+        deep = self.blocks8(self.head(x * PIXEL_SCALE))
+        deep = self.tail(self.blocks16(self.down(space_to_depth(deep, 2))))
+        return klt + deep / PIXEL_SCALE
+
+
+class Decoder(nn.Module):
+    """Synthesis transform g_s: y_hat [N, h, w, C] to pixels [N, 16h, 16w, 3], unrounded."""
+
+    def __init__(self, shape: PhotoShape) -> None:
+        super().__init__()
+        self.overlap = shape.overlap
+        self.linear = nn.Parameter(torch.zeros(PATCH, shape.latent_channels))
+        self.linear_overlap = nn.Parameter(torch.zeros(PATCH, 9 * shape.overlap))
+        self.linear_bias = nn.Parameter(torch.zeros(PATCH))
+        self.head = Pointwise(shape.latent_channels, shape.width16)
+        self.blocks16 = blocks(shape.width16, shape.decoder_blocks16)
+        self.up = Pointwise(shape.width16, 4 * shape.width8)
+        self.pixels = Pointwise(192, shape.width8)
+        self.blocks8 = blocks(shape.width8, shape.decoder_blocks8)
+        self.tail = Pointwise(shape.width8, 192, gain=0.0)
+
+    def forward(self, y_hat: Tensor) -> Tensor:
+        """Pixels in grey levels 0..255, before rounding and clipping."""
+        around = torch.cat(neighbours(y_hat[..., : self.overlap]), dim=-1)
+        klt = linear(y_hat, self.linear, self.linear_bias) + linear(
+            around, self.linear_overlap, None
+        )
+        klt = depth_to_space(klt, 2)
+        deep = self.up(self.blocks16(self.head(y_hat * PIXEL_SCALE)))
+        deep = self.blocks8(depth_to_space(deep, 2) + self.pixels(klt * PIXEL_SCALE))
+        return depth_to_space(klt + self.tail(deep) / PIXEL_SCALE, 8) + GREY
+
+
+class HyperEncoder(nn.Module):
+    """Hyper-analysis h_a: scaled y [N, h, w, C] to unrounded z [N, h/4, w/4, Cz]."""
+
+    def __init__(self, shape: PhotoShape) -> None:
+        super().__init__()
+        width = shape.hyper_width
+        self.head = Pointwise(shape.latent_channels, width)
+        self.block16 = Block(width)
+        self.down32 = Pointwise(4 * width, width)
+        self.block32 = Block(width)
+        self.down64 = Pointwise(4 * width, width)
+        self.tail = Pointwise(width, shape.hyper_channels)
+
+    def forward(self, scaled: Tensor) -> Tensor:
+        """Real-valued hyper-latents, to be rounded and clipped to +-HYPER_CLIP."""
+        x = self.block16(activated(self.head, scaled))
+        x = self.block32(activated(self.down32, space_to_depth(x, 2)))
+        x = activated(self.down64, space_to_depth(x, 2))
+        return self.tail(x)
+
+
+class MeanPath(nn.Module):
+    """Means of the latents, float: from z (trunk), corrected by the symbols known so far."""
+
+    def __init__(self, shape: PhotoShape, steps: int) -> None:
+        super().__init__()
+        width, narrow = shape.hyper_width, shape.context_width
+        self.head = Pointwise(shape.hyper_channels, width, gain=math.sqrt(2))
+        self.up32 = Pointwise(width, 4 * width, gain=math.sqrt(2))
+        self.block32 = Block(width)
+        self.up16 = Pointwise(width, 4 * narrow)
+        self.context = Pointwise(shape.latent_channels, narrow)
+        self.step = nn.Parameter(torch.zeros(steps, narrow))
+        self.block16 = Block(narrow, expansion=1)
+        self.tail = Pointwise(narrow, shape.latent_channels, gain=0.1)
+
+    def trunk(self, z: Tensor) -> Tensor:
+        """Features [N, h, w, context_width] of z alone."""
+        x = activated(self.up32, activated(self.head, z))
+        return depth_to_space(self.up16(self.block32(depth_to_space(x, 2))), 2)
+
+    def forward(self, trunk: Tensor, symbols: Tensor, step: int) -> Tensor:
+        """Means [N, h, w, C] in steps; ``symbols`` already clipped to +-SYMBOL_CLIP."""
+        x = trunk + self.context(symbols) + self.step[step]
+        return self.tail(self.block16(x))
+
+
+class ScalePath(nn.Module):
+    """Scale indexes of the latents, integer: the one computation that must agree everywhere."""
+
+    def __init__(self, shape: PhotoShape, steps: int) -> None:
+        super().__init__()
+        width, narrow = shape.hyper_width, shape.context_width
+        self.head = IntegerPointwise(shape.hyper_channels, width, 0, gain=math.sqrt(2))
+        self.up32 = IntegerPointwise(width, 4 * width, ACTIVATION_BITS, gain=math.sqrt(2))
+        self.depthwise32 = IntegerDepthwise(width)
+        self.up16 = IntegerPointwise(width, 4 * narrow, ACTIVATION_BITS, gain=math.sqrt(2))
+        self.mix = IntegerPointwise(narrow, narrow, ACTIVATION_BITS)
+        self.context = IntegerPointwise(shape.latent_channels, narrow, ACTIVATION_BITS, gain=0.3)
+        self.step = nn.Parameter(torch.zeros(steps, narrow))
+        self.depthwise16 = IntegerDepthwise(narrow)
+        self.project = IntegerPointwise(narrow, narrow, ACTIVATION_BITS, gain=0.1)
+        self.tail = IntegerPointwise(narrow, shape.latent_channels, ACTIVATION_BITS, gain=0.3)
+
+    def trunk(self, z: Tensor) -> Tensor:
+        """Activations [N, h, w, context_width] of integer z."""
+        x = activate(self.head(z), self.head.total_bits)
+        x = depth_to_space(activate(self.up32(x), self.up32.total_bits), 2)
+        x = activate(self.depthwise32(x), self.depthwise32.total_bits)
+        return depth_to_space(activate(self.up16(x), self.up16.total_bits), 2)
+
+    def step_biases(self) -> Tensor:
+        """Integer biases [steps, context_width] that tell the steps apart."""
+        bits = self.mix.total_bits
+        scaled = self.step * 2.0**bits
+        return scaled + (scaled.round() - scaled).detach()
+
+    def forward(self, trunk: Tensor, magnitudes: Tensor, step: int) -> Tensor:
+        """Indexes [N, h, w, C], integers 0..63; ``magnitudes`` integers 0..SYMBOL_CLIP."""
+        total = self.mix(trunk) + self.context(magnitudes * 2**SYMBOL_BITS)
+        x = activate(total + self.step_biases()[step], self.mix.total_bits)
+        x = activate(self.depthwise16(x), self.depthwise16.total_bits)
+        project = self.project
+        x = clip(trunk + shift(project(x), project.total_bits - ACTIVATION_BITS), 255)
+        return clip(shift(self.tail(x), self.tail.total_bits - INDEX_BITS), SCALES - 1)
+
+
+class HyperDecoder(nn.Module):
+    """Hyper-synthesis h_s with context: z and known symbols to means and scale indexes."""
+
+    def __init__(self, shape: PhotoShape, steps: int) -> None:
+        super().__init__()
+        self.mean = MeanPath(shape, steps)
+        self.scale = ScalePath(shape, steps)
+
+    def forward(self, z: Tensor, symbols: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Mean (steps) and scale index (0..63) [N, h, w, C] from integers z and symbols."""
+        return self.step((self.mean.trunk(z), self.scale.trunk(z)), symbols, step)
+
+    def step(
+        self, trunks: tuple[Tensor, Tensor], symbols: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """The part that runs anew in each step; ``trunks`` are of z alone."""
+        known = symbols.clamp(-SYMBOL_CLIP, SYMBOL_CLIP)
+        mean = self.mean(trunks[0], known, step)
+        return mean, self.scale(trunks[1], known.abs(), step)
+
+
+def checkerboard(channels: int) -> Tensor:
+    """Two masks [2, C, 2, 2]: a checkerboard whose colour alternates with the channel."""
+    c = torch.arange(channels)[:, None, None]
+    i = torch.arange(2)[:, None]
+    j = torch.arange(2)
+    first = (c + i + j) % 2 == 0
+    return torch.stack([first, ~first])
+
+
+class PhotoCodec(nn.Module):
+    """All four networks, the gains and the prior of z; the object that is trained."""
+
+    masks: Tensor
+
+    def __init__(self, shape: PhotoShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("masks", checkerboard(shape.latent_channels), persistent=False)
+        self.encoder = Encoder(shape)
+        self.gain = Gain(shape.latent_channels)
+        self.hyper_encoder = HyperEncoder(shape)
+        self.hyper_decoder = HyperDecoder(shape, len(self.masks))
+        self.inverse_gain = Gain(shape.latent_channels)
+        self.decoder = Decoder(shape)
+
+    def tiled_masks(self, h: int, w: int) -> list[Tensor]:
+        """The masks over [h, w, C], float 0 or 1."""
+        return [
+            m.repeat(1, h // 2, w // 2).permute(1, 2, 0).to(self.gain.log.dtype)
+            for m in self.masks
+        ]

@@ -1,0 +1,83 @@
+"""The way back: graphs to the state dict that they were written from.
+
+Exact but for half precision, which the kernels went through, and for the rounding of the scale
+path, which its training does anyway.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+
+from edgeae.bundle import GRAPHS, Bundle, graph_file
+from edgeae.errors import BundleError
+from edgeae_export.graph_builder import initializers, is_depthwise
+from edgeae_export.layouts import from_depthwise_kernel, from_kernel, from_patch_kernel
+from edgeae_export.networks.photo import PhotoCodec
+from edgeae_export.photo_graphs import ENCODER_LINEAR, fractional_bits, is_kernel
+from edgeae_export.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+    from torch import Tensor
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the state dict of the `PhotoCodec` in bundle folder ``path``.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or was not written by this exporter.
+    """
+    bundle = Bundle.load(path)
+    try:
+        recipe: Any = bundle.manifest.training["recipe"]
+        codec = PhotoCodec(Recipe(**recipe).shape)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            f"{path}: its manifest has no recipe of this version ({error}); train from the start"
+        ) from error
+    graphs = {name: onnx.load_from_string(bundle.read(graph_file(name))) for name in GRAPHS}
+    return weights_of(graphs, codec)
+
+
+def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str, Tensor]:
+    """Return the state dict in ``graphs``; ``codec`` gives keys and shapes, not values.
+
+    Raises
+    ------
+    BundleError
+        A weight is missing or of another shape.
+    """
+    stored: dict[str, NDArray[Any]] = {}
+    for model in graphs.values():
+        stored |= initializers(model)
+    bits = fractional_bits(codec)
+    weights = {}
+    for key, expected in codec.state_dict().items():
+        if key not in stored:
+            raise BundleError(f"graphs: no initializer {key!r}; export the checkpoint again")
+        array = stored[key].astype(np.float32)
+        matrix = _from_layout(key, array) if is_kernel(key) else array.reshape(expected.shape)
+        if matrix.shape != expected.shape:
+            raise BundleError(
+                f"graphs: {key} is {matrix.shape}, the recipe's is {tuple(expected.shape)}"
+            )
+        weights[key] = torch.from_numpy(np.array(matrix * 2.0 ** -bits.get(key, 0), order="C"))
+    return weights
+
+
+def _from_layout(key: str, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    if key == ENCODER_LINEAR:
+        return from_patch_kernel(kernel)
+    if is_depthwise(key):
+        return from_depthwise_kernel(kernel)
+    return from_kernel(kernel)

@@ -1,0 +1,73 @@
+"""Recipes: flat, frozen descriptions of a network and its training, read from TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+from edgeae.errors import BoundError
+from edgeae_export.networks.photo import ANCHORS, PhotoShape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One photo codec: its shape, as ``PhotoShape`` names it, and how it is trained."""
+
+    name: str
+    latent_channels: int
+    hyper_channels: int
+    width8: int
+    width16: int
+    encoder_blocks8: int
+    encoder_blocks16: int
+    decoder_blocks8: int
+    decoder_blocks16: int
+    overlap: int
+    hyper_width: int
+    context_width: int
+    crop: int  # pixels a side, a multiple of 64
+    batch: int  # crops a step, spread evenly over the rate anchors
+    learning_rate: float
+    linear_learning_rate: float  # of the linear paths; Adam's noise on the KLT caps high rates
+    warmup_steps: int
+    decay: float  # share of the time, at its end, in which the learning rate falls to zero
+    averaging: float  # decay of the weight average per step
+    lambda_min: float  # of bpp + lambda * MSE in grey levels, at quality 0
+    lambda_ratio: float  # from one anchor to the next
+    seed: int
+
+    @property
+    def shape(self) -> PhotoShape:
+        """The network's widths and depths."""
+        return PhotoShape(**{f.name: getattr(self, f.name) for f in fields(PhotoShape)})
+
+    def lambdas(self) -> list[float]:
+        """Weight of the squared error at each anchor."""
+        return [self.lambda_min * self.lambda_ratio**k for k in range(ANCHORS)]
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """A recipe of the package by its name, or a TOML file by its path.
+
+        Raises
+        ------
+        BoundError
+            No such recipe, or the file has missing or unknown keys.
+        """
+        folder = resources.files("edgeae_export") / "recipes"
+        path = Path(name)
+        if path.suffix == ".toml" and path.is_file():
+            text, where = path.read_text(encoding="utf-8"), name
+        else:
+            known = sorted(r.name.removesuffix(".toml") for r in folder.iterdir())
+            if name not in known:
+                raise BoundError(f"recipe {name!r} is none of {', '.join(known)} nor a .toml file")
+            where = f"recipe {name}"
+            text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        try:
+            return cls(**tomllib.loads(text))
+        except (TypeError, tomllib.TOMLDecodeError) as error:
+            raise BoundError(f"{where}: {error}; compare it with a recipe of the package") from error

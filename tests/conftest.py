@@ -1,0 +1,95 @@
+"""Fixtures shared by all tests: the fixture bundle, found as a user's would be, and a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgeae.bundle import MANIFEST, TABLES, coding_id, file_sha256, read_manifest, tables_arrays
+from edgeae.entropy.tables import ChannelTables
+
+BUNDLES = Path(__file__).parent / "bundles"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no bundle of the machine's user take part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEAE_MODELS", str(BUNDLES))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """Folder of the fixture bundle, made by make_tiny_bundle.py; do not write to it."""
+    return BUNDLES / "tiny"
+
+
+@pytest.fixture
+def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the fixture bundle that a test may break."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain autoencoder: encoder and decoder of the fixture bundle, a table a channel."""
+    folder = tmp_path_factory.mktemp("bundles") / "plain"
+    folder.mkdir()
+    for name in ("encoder.onnx", "decoder.onnx"):
+        shutil.copy(tiny_bundle / name, folder / name)
+    manifest = read_manifest(tiny_bundle)
+    channels = manifest.latent_channels
+    row = np.full(129, 126, np.uint16)
+    row[0] += (1 << 14) - int(row.sum())
+    tables = ChannelTables((row,) * channels, np.full(channels, -64, np.int16))
+    arrays = tables_arrays(np.zeros((0, channels, 2, 2), np.bool_), tables, None)
+    np.savez_compressed(folder / TABLES, **arrays)
+    plain = dataclasses.replace(
+        manifest,
+        name="plain",
+        hyper_stride=0,
+        hyper_channels=0,
+        known_answer=None,
+        latent_space="plain-test",
+        coding_id=coding_id(b"", arrays, "plain-test").hex(),
+        files={path.name: file_sha256(path) for path in folder.iterdir()},
+    )
+    (folder / MANIFEST).write_text(plain.to_json())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """(100, 150, 3) uint8: smooth colours, an edge, some noise; neither side fits the stride."""
+    y, x = np.mgrid[0:100, 0:150]
+    channels = [128 + 90 * np.sin(x / 25 + k) + 30 * np.cos(y / (9 + k)) for k in range(3)]
+    pixels = np.stack(channels, axis=-1)
+    pixels[30:60, 40:110] = (200, 40, 90)
+    pixels += np.random.default_rng(5).normal(0, 3, pixels.shape)
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def rewrite_manifest() -> Callable[[Path], None]:
+    """Return a function that makes hashes and coding id of a changed bundle right again."""
+    return _rewrite_manifest
+
+
+def _rewrite_manifest(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    with np.load(folder / TABLES) as archive:
+        arrays = dict(archive)
+    identity = coding_id(
+        (folder / "hyper_decoder.onnx").read_bytes(), arrays, manifest.latent_space
+    )
+    files = {name: file_sha256(folder / name) for name in manifest.files}
+    renewed = dataclasses.replace(manifest, files=files, coding_id=identity.hex())
+    (folder / MANIFEST).write_text(renewed.to_json())

@@ -1,0 +1,583 @@
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+import edgeae
+from edgeae.cli import output
+from edgeae.cli.app import app
+from edgeae.cli.jobs import Job
+from edgeae.errors import OutputError
+
+RESULT = re.compile(
+    r"^\S+ -> \S+  150x100  \d+\.\d{3} bpp  \d+(\.\d)? k?B  [\d.]+x smaller  \d+ ms$"
+)
+
+
+class Result:
+    """What a command came to: its exit code and its two streams."""
+
+    def __init__(self, code: int, out: bytes, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Result(result.exit_code, result.stdout_bytes, result.stderr)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
+    """A folder with a.png, sub/b.JPG, sub/deep/c.webp and notes.txt."""
+    folder = tmp_path / "in"
+    (folder / "sub" / "deep").mkdir(parents=True)
+    image = Image.fromarray(photo)
+    image.save(folder / "a.png")
+    image.save(folder / "sub" / "b.JPG", quality=95)
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "sub" / "deep" / "c.webp")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def png(pictures: Path) -> Path:
+    return pictures / "a.png"
+
+
+@pytest.fixture
+def eae(png: Path) -> Path:
+    """A compressed picture, png's sibling."""
+    assert run("compress", png, "-m", "tiny").code == 0
+    return png.with_suffix(".eae")
+
+
+def opened(path: Path) -> tuple[str | None, NDArray[np.uint8]]:
+    """Return the format and the pixels of a picture file."""
+    with Image.open(path) as image:
+        return image.format, np.asarray(image)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_picture_is_compressed_beside_itself_and_said_on_stderr(png: Path) -> None:
+    result = run("compress", png, "-m", "tiny")
+    assert (result.code, result.out) == (0, b"")
+    assert RESULT.match(result.err.rstrip("\n"))
+    size = png.with_suffix(".eae").stat().st_size
+    assert f"{8 * size / 15_000:.3f} bpp" in result.err
+    assert f"  {45_000 / size:.3g}x smaller" in result.err
+
+
+def test_command_line_and_python_give_the_same_file(
+    png: Path, photo: NDArray[np.uint8]
+) -> None:
+    run("compress", png, "-m", "tiny", "-q", "33.3")
+    assert png.with_suffix(".eae").read_bytes() == edgeae.compress(photo, 33.3, "tiny")
+
+
+def test_file_is_decompressed_beside_itself_as_png(
+    pictures: Path, eae: Path, photo: NDArray[np.uint8]
+) -> None:
+    (pictures / "a.png").unlink()
+    result = run("decompress", eae)
+    assert (result.code, result.out) == (0, b"")
+    pixels = opened(pictures / "a.png")[1]
+    assert (pixels == edgeae.decompress(eae.read_bytes())).all()
+    assert pixels.shape == photo.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["-o", "out.jpg"], "JPEG"),
+        (["-o", "out.webp"], "WEBP"),
+        (["-o", "out.jpg", "--format", "png"], "PNG"),
+        (["-o", "out"], "PNG"),
+        (["-o", "new/out.ppm"], "PPM"),
+    ],
+)
+def test_picture_format_is_that_of_the_option_or_the_ending(
+    eae: Path, options: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(eae.parent)
+    assert run("decompress", "a.eae", *options).code == 0
+    assert opened(Path(options[1]))[0] == expected
+
+
+def test_unknown_picture_format_is_said_before_anything_is_decoded(eae: Path) -> None:
+    result = run("decompress", eae, "-o", eae.with_suffix(".xyz"))
+    assert result.code == 6
+    assert ".xyz cannot be written" in result.err
+
+
+def test_latents_go_through_npy(png: Path, eae: Path) -> None:
+    npy = png.with_name("z.npy")
+    assert run("compress", png, "-m", "tiny", "-o", npy).code == 0
+    assert np.load(npy, allow_pickle=False).dtype.names is not None
+    assert run("decompress", npy, "-o", png.with_name("z.png")).code == 0
+    assert run("decompress", eae, "-o", png.with_name("e.png")).code == 0
+    assert png.with_name("z.png").read_bytes() == png.with_name("e.png").read_bytes()
+
+
+def test_pipes_carry_data_and_nothing_else(png: Path) -> None:
+    compressed = run("compress", "-", "-m", "tiny", stdin=png.read_bytes())
+    assert compressed.code == 0
+    assert compressed.out == edgeae.compress(opened(png)[1], model="tiny")
+    picture = run("decompress", "-", "-o", "-", "--format", "webp", stdin=compressed.out)
+    assert Image.open(io.BytesIO(picture.out)).format == "WEBP"
+    assert picture.err.startswith("- -> -  150x100")
+
+
+def test_npy_is_told_by_its_content_on_a_pipe(png: Path) -> None:
+    npy = png.with_name("z.npy")
+    run("compress", png, "-m", "tiny", "-o", npy)
+    assert run("decompress", "-", stdin=npy.read_bytes()).out.startswith(b"\x89PNG")
+
+
+def test_folder_is_mirrored(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("compress", "-r", pictures, "-o", out, "-m", "tiny", "--quiet").err == ""
+    assert files(out) == {"a.eae", "sub/b.eae", "sub/deep/c.eae"}
+    back = tmp_path / "back"
+    assert run("decompress", "-r", out, "-o", back, "--format", "jpg").code == 0
+    assert files(back) == {"a.jpg", "sub/b.jpg", "sub/deep/c.jpg"}
+
+
+def test_folder_without_output_keeps_files_beside_their_inputs(pictures: Path) -> None:
+    assert run("compress", "-r", pictures, "-m", "tiny").code == 0
+    assert {"a.eae", "sub/b.eae", "sub/deep/c.eae"} <= files(pictures)
+
+
+def test_quoted_pattern_is_expanded(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    pattern = str(pictures / "**" / "*.[wJ]*")
+    assert run("compress", pattern, "-o", out, "-m", "tiny").code == 0
+    assert files(out) == {"b.eae", "c.eae"}
+
+
+def test_existing_file_with_brackets_is_no_pattern(png: Path) -> None:
+    odd = png.rename(png.with_name("a[1].png"))
+    assert run("compress", odd, "-m", "tiny").code == 0
+    assert odd.with_suffix(".eae").exists()
+
+
+def test_name_that_begins_with_a_dash_follows_two_dashes(
+    png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(png.parent)
+    png.rename("-x.png")
+    assert run("compress", "-m", "tiny", "--", "-x.png").code == 0
+    assert Path("-x.eae").exists()
+
+
+def test_json_is_a_line_for_each_input(pictures: Path) -> None:
+    (pictures / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = run("compress", "-r", pictures, "-m", "tiny", "--json")
+    by_name = {Path(str(line["input"])).name: line for line in result.lines()}
+    assert result.code == 9
+    assert set(by_name) == {"a.png", "b.JPG", "c.webp", "bad.png"}
+    good = by_name["a.png"]
+    size = (pictures / "a.eae").stat().st_size
+    assert good["bytes"] == size
+    assert good["bpp"] == round(8 * size / 15_000, 6)
+    assert (good["width"], good["height"], good["mode"]) == (150, 100, "RGB")
+    assert (good["model"], good["provider"], good["quality"]) == ("tiny", "cpu", 50)
+    assert by_name["bad.png"]["exit"] == 6
+    assert "bad.png" in str(by_name["bad.png"]["error"])
+
+
+def test_json_and_data_cannot_share_stdout(png: Path) -> None:
+    result = run("compress", png, "-o", "-", "--json")
+    assert result.code == 2
+    assert result.out == b""
+
+
+def test_what_reading_reduced_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(path)
+    assert "16 bit" in run("compress", path, "-m", "tiny").err
+    assert "16 bit" in str(run("compress", path, "-m", "tiny", "-f", "--json").lines()[0]["notes"])
+
+
+def test_strip_leaves_the_profile_out(png: Path) -> None:
+    Image.fromarray(opened(png)[1]).save(png, icc_profile=b"x" * 200)
+    run("compress", png, "-m", "tiny")
+    assert b"x" * 100 in png.with_suffix(".eae").read_bytes()
+    assert run("compress", png, "-m", "tiny", "--strip", "-f").code == 0
+    assert b"x" * 100 not in png.with_suffix(".eae").read_bytes()
+
+
+def test_failed_inputs_are_listed_and_the_others_done(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "bad.png").write_text("no picture")
+    out = tmp_path / "out"
+    result = run("compress", "-r", pictures, "-o", out, "-m", "tiny")
+    assert result.code == 9
+    assert files(out) == {"a.eae", "sub/b.eae", "sub/deep/c.eae"}
+    assert f"edgeae: {pictures / 'bad.png'}: not a picture" in result.err
+    assert result.err.endswith("edgeae: 1 of 4 inputs failed, the others are done\n")
+
+
+def test_quiet_batch_still_lists_failures(pictures: Path) -> None:
+    result = run("compress", pictures / "a.png", pictures / "notes.txt", "-m", "tiny", "--quiet")
+    assert result.code == 9
+    assert result.err.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["compress", "{in}/absent.png"], 6, "absent.png: cannot be read: No such file"),
+        (["compress", "{in}/notes.txt"], 6, "notes.txt: not a picture"),
+        (["compress", "{in}/*.nothing"], 6, "no file matches this pattern"),
+        (["compress", "-r", "{in}/empty"], 6, "no file in it ends in"),
+        (["compress", "{in}/a.png", "--max-pixels", "9"], 6, "15000 pixels, the limit is 9"),
+        (["compress", "{in}/a.png", "-m", "absent"], 5, "'absent' is neither a bundle"),
+        (["compress", "{in}/a.png", "--provider", "coreml"], 4, "provider 'coreml'"),
+        (["compress", "{in}/a.png", "-o", "{in}/a.eae"], 7, "a.eae: exists; overwrite it with -f"),
+        (["compress", "{in}/a.png", "-o", "{in}/notes.txt/x.eae"], 7, "cannot be made"),
+        (["compress", "{in}/a.png", "{in}/a.jpg", "-f"], 7, "a.eae: output of both"),
+        (["decompress", "{in}/a.eae", "-o", "{in}/a.eae", "-f"], 7, "is the input itself"),
+        (["decompress", "{in}/absent.eae"], 3, "absent.eae: cannot be read: No such file"),
+        (["decompress", "{in}/notes.txt"], 3, "notes.txt: offset 0"),
+        (["decompress", "{in}/a.eae", "--max-pixels", "9", "-f"], 3, "15000"),
+        (["decompress", "{in}/a.eae", "-m", "{plain}", "-f"], 5, "made with a bundle of coding id"),
+        (["info", "{in}/absent.eae"], 3, "no such file"),
+        (["info", "{in}/notes.txt"], 3, "notes.txt: offset 0"),
+        (["info", "absent"], 5, "'absent' is neither a bundle"),
+        (["compress", "{in}"], 2, "add -r"),
+        (["compress", "{in}/a.png", "-q", "101"], 2, "-q"),
+        (["compress", "{in}/a.png", "-q", "nan"], 2, "-q"),
+        (["compress", "{in}/a.png", "-o", "{in}/b.png"], 2, "is decompress meant"),
+        (["compress", "{in}/a.png", "{in}/sub/b.JPG", "-o", "-"], 2, "name a folder"),
+        (["compress", "-", "{in}/a.png"], 2, "stdin has no name"),
+        (["compress"], 2, "Missing argument"),
+        (["compres"], 2, "No such command"),
+    ],
+)
+def test_each_failure_has_its_exit_code_and_names_its_cause(
+    pictures: Path, eae: Path, plain_bundle: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (pictures / "empty").mkdir()
+    (pictures / "a.jpg").write_bytes((pictures / "sub" / "b.JPG").read_bytes())
+    before = files(pictures)
+    filled = [a.replace("{in}", str(pictures)).replace("{plain}", str(plain_bundle)) for a in arguments]
+    if filled[0] == "compress" and code not in (2, 5):
+        filled += ["-m", "tiny"]
+    result = run(*filled)
+    assert result.code == code
+    assert message in result.err
+    assert result.out == b""
+    assert files(pictures) == before
+    if code != 2:
+        assert re.fullmatch(r"edgeae: [^\n]+\n", result.err)
+
+
+def test_damaged_file_leaves_no_picture(eae: Path) -> None:
+    eae.write_bytes(eae.read_bytes()[:-3])
+    result = run("decompress", eae, "-o", eae.with_name("new.png"))
+    assert result.code == 3
+    assert f"{eae}: " in result.err
+    assert files(eae.parent).isdisjoint({"new.png"})
+
+
+def test_force_overwrites(png: Path, eae: Path) -> None:
+    eae.write_bytes(b"old")
+    assert run("compress", png, "-m", "tiny", "-f").code == 0
+    assert eae.read_bytes().startswith(b"\x89EAE")
+
+
+def test_info_of_a_file_adds_up_to_its_size(eae: Path, tiny_bundle: Path) -> None:
+    (fields,) = run("info", eae, "--json").lines()
+    assert isinstance(fields["sections"], dict)
+    assert sum(fields["sections"].values()) == fields["bytes"] == eae.stat().st_size
+    assert (fields["width"], fields["height"], fields["mode"]) == (150, 100, "RGB")
+    assert fields["model"] == str(tiny_bundle)
+    text = run("info", eae).out.decode()
+    assert "150" in text
+    assert str(fields["coding_id"]) in text
+
+
+def test_info_of_a_file_without_its_bundle_says_so(
+    eae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEAE_MODELS", str(tmp_path / "nowhere"))
+    assert run("info", eae, "--json").lines()[0]["model"] is None
+    assert "none here" in run("info", eae).out.decode()
+
+
+def test_info_of_latents_gives_their_shapes(png: Path) -> None:
+    npy = png.with_name("z.npy")
+    run("compress", png, "-m", "tiny", "-o", npy)
+    (fields,) = run("info", npy, "--json").lines()
+    assert fields["symbols"][1:] == [8, 12]  # type: ignore[index]
+
+
+def test_info_of_a_bundle_verifies_its_files(bundle_copy: Path) -> None:
+    (fields,) = run("info", bundle_copy, "--json").lines()
+    assert fields["name"] == "tiny"
+    assert "cpu" in fields["providers"]  # type: ignore[operator]
+    assert "latent_space" in run("info", "tiny").out.decode()
+    (bundle_copy / "encoder.onnx").write_bytes(b"changed")
+    assert run("info", bundle_copy).code == 5
+
+
+def test_models_lists_bundles_and_those_that_are_broken(
+    bundle_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = bundle_copy.parent / "broken"
+    broken.mkdir()
+    (broken / "manifest.json").write_text("{}")
+    monkeypatch.setenv("EDGEAE_MODELS", str(bundle_copy.parent))
+    by_name = {line["name"]: line for line in run("models", "--json").lines()}
+    assert len(str(by_name["copy"]["coding_id"])) == 16
+    assert "unknown keys" in str(by_name["broken"]["error"])
+    assert "cannot be used" in run("models").out.decode()
+
+
+def test_every_command_and_option_has_help() -> None:
+    help_text = run("--help").out.decode()
+    for name in ("compress", "decompress", "info", "models"):
+        assert re.search(rf"^  {name} +\S", help_text, re.MULTILINE)
+        own = run(name, "--help").out.decode()
+        assert not re.search(r"^  -[^\n]*>\n(?! {10})", own, re.MULTILINE)
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert run("--version").out.decode() == f"edgeae {edgeae.__version__}\n"
+
+
+def test_mounted_command_that_cannot_be_loaded_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("grow", "edgeae_absent.cli:grow", "edgeae.commands")
+    monkeypatch.setattr("edgeae.cli.app._mounted", lambda: {"grow": point})
+    result = run("grow", "photos", "--fast")
+    assert result.code == 10
+    assert "pip install 'edgeae[export]'" in result.err
+    assert "grow" in run("--help").out.decode()
+
+
+def test_mounted_command_runs_inside_the_error_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("grow", f"{__name__}:grow", "edgeae.commands")
+    monkeypatch.setattr("edgeae.cli.app._mounted", lambda: {"grow": point})
+    result = run("grow", "--count", "3")
+    assert (result.code, result.err) == (8, "edgeae: 3 is out of reach\n")
+
+
+def grow(count: int = 1) -> None:
+    """Grow."""
+    raise edgeae.BoundError(f"{count} is out of reach")
+
+
+def test_bug_is_shown_whole(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeae.codec.Codec.compress", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("compress", png, "-m", "tiny")
+
+
+def test_lack_of_memory_is_an_image_error(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("edgeae.codec.Codec.compress", lack)
+    result = run("compress", png, "-m", "tiny")
+    assert result.code == 6
+    assert "not enough memory" in result.err
+
+
+def test_interrupt_is_130_and_leaves_nothing(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    before = files(png.parent)
+    result = run("compress", png, "-m", "tiny")
+    assert (result.code, result.err) == (130, "edgeae: interrupted\n")
+    assert files(png.parent) == before
+
+
+class TestOutput:
+    """edgeae.cli.output: whole or not at all."""
+
+    def test_write_leaves_the_file_and_nothing_else(self, tmp_path: Path) -> None:
+        output.write(b"data", tmp_path / "x.eae", force=False)
+        assert files(tmp_path) == {"x.eae"}
+        assert (tmp_path / "x.eae").read_bytes() == b"data"
+        mask = os.umask(0)
+        os.umask(mask)
+        assert (tmp_path / "x.eae").stat().st_mode & 0o777 == 0o666 & ~mask
+
+    def test_full_disk_leaves_the_old_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        (tmp_path / "x.eae").write_bytes(b"old")
+        with pytest.raises(OutputError, match=r"x\.eae: cannot be written: No space left"):
+            output.write(b"data", tmp_path / "x.eae", force=True)
+        assert files(tmp_path) == {"x.eae"}
+        assert (tmp_path / "x.eae").read_bytes() == b"old"
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_name_taken_meanwhile_is_not_overwritten(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+    ) -> None:
+        (tmp_path / "x.eae").write_bytes(b"other's")
+        if not links:
+            monkeypatch.setattr(os, "link", without_links)
+        with pytest.raises(OutputError, match="exists"):
+            output.write(b"data", tmp_path / "x.eae", force=False)
+        assert files(tmp_path) == {"x.eae"}
+        assert (tmp_path / "x.eae").read_bytes() == b"other's"
+
+    def test_file_system_without_links_still_works(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "link", without_links)
+        output.write(b"data", tmp_path / "x.eae", force=False)
+        assert files(tmp_path) == {"x.eae"}
+
+    def test_link_keeps_pointing_at_its_target(self, tmp_path: Path) -> None:
+        (tmp_path / "real").write_bytes(b"old")
+        (tmp_path / "link").symlink_to("real")
+        with pytest.raises(OutputError, match="exists"):
+            output.check_target(tmp_path / "link", force=False)
+        output.write(b"data", tmp_path / "link", force=True)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real").read_bytes() == b"data"
+
+    def test_device_is_written_to_and_not_replaced(self) -> None:
+        output.check_target(Path(os.devnull), force=False)
+        output.write(b"data", Path(os.devnull), force=False)
+        assert not Path(os.devnull).is_file()
+
+    def test_long_name_leaves_room_for_the_temporary_one(self, tmp_path: Path) -> None:
+        target = tmp_path / ("n" * 250 + ".eae")
+        output.write(b"data", target, force=False)
+        assert target.read_bytes() == b"data"
+
+    def test_terminal_gets_no_binary_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        with pytest.raises(OutputError, match="stdout is a terminal"):
+            output.check_target(None, force=False)
+
+    def test_job_names_pipes_as_the_user_does(self) -> None:
+        assert (Job(None, None).source_name, Job(None, None).target_name) == ("-", "-")
+
+
+def without_links(*_: object) -> None:
+    raise OSError(errno.EPERM, "no hard links")
+
+
+def start(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edgeae", *map(str, arguments)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, **{**pipes, **options})  # type: ignore[call-overload]
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    def test_file_size_limit_is_7_and_leaves_nothing(self, png: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # noqa: E731
+        process = start("compress", png, "-o", out / "x.eae", "-m", "tiny", preexec_fn=limit)
+        _, err = process.communicate()
+        assert process.returncode == 7
+        assert b"x.eae: cannot be written: File too large" in err
+        assert files(out) == set()
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device")
+    def test_full_device_is_7(self, png: Path) -> None:
+        process = start("compress", png, "-o", "/dev/full", "-m", "tiny")
+        _, err = process.communicate()
+        assert process.returncode == 7
+        assert b"No space left on device" in err
+
+    def test_reader_that_leaves_early_is_not_a_traceback(self, png: Path) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        process = start("compress", png, "-o", "-", "-m", "tiny", "--quiet", stdout=write)
+        os.close(write)
+        _, err = process.communicate()
+        assert (process.returncode, err) == (7, b"")
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_stop_leaves_only_whole_files(
+        self, photo: NDArray[np.uint8], tmp_path: Path, number: int, code: int
+    ) -> None:
+        out = tmp_path / "out"
+        for position in range(60):
+            Image.fromarray(photo).resize((600, 400)).save(tmp_path / f"{position:02}.png")
+        process = start("compress", tmp_path / "*.png", "-o", out, "-m", "tiny")
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(number)
+        process.communicate()
+        assert process.returncode == code
+        written = list(out.iterdir())
+        assert 1 <= len(written) < 60
+        for path in written:
+            assert edgeae.decompress(path.read_bytes()).shape == (400, 600, 3)
+
+    def test_kill_leaves_no_file_under_the_outputs_name(self, png: Path, tmp_path: Path) -> None:
+        process = start("compress", "-", "-o", tmp_path / "x.eae", "-m", "tiny")
+        time.sleep(0.2)
+        process.kill()
+        process.communicate()
+        assert not (tmp_path / "x.eae").exists()
+
+    def test_compress_is_done_in_a_second_and_a_half(self, tmp_path: Path) -> None:
+        path = tmp_path / "photo.png"
+        Image.fromarray(np.zeros((512, 768, 3), np.uint8)).save(path)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = start("compress", path, "-m", "tiny")
+        assert process.wait() == 0
+        process.communicate()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+
+    def test_module_and_program_are_one(self) -> None:
+        process = start("--version")
+        out, _ = process.communicate()
+        assert out.decode().strip() == f"edgeae {edgeae.__version__}"
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeae.cli import batch
+
+    jobs = [Job(None, None)] * 3
+    with batch._progress(jobs, quiet=False) as (remaining, say):
+        assert list(remaining) == jobs
+        assert say is batch._say
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with batch._progress(jobs, quiet=False) as (remaining, say):
+        say("[not markup]")
+        assert list(remaining) == jobs

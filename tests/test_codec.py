@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgeae.bundle import MANIFEST, TABLES, read_manifest
+from edgeae.codec import Codec
+from edgeae.container import Container
+from edgeae.errors import (
+    BundleError,
+    ContainerError,
+    DesyncError,
+    EdgeaeError,
+    GraphError,
+)
+from edgeae.images.files import Picture, picture_from_array
+from edgeae.npy import latents_from_npy, latents_to_npy
+from edgeae.priors import _rounded
+
+SHAPES = [(1, 1), (7, 3), (28, 28), (1, 65), (64, 64), (20, 9, 2), (1, 1, 3), (63, 65, 3), (5, 6, 4)]
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_bundle: Path) -> Codec:
+    return Codec.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture(scope="module")
+def plain(plain_bundle: Path) -> Codec:
+    return Codec.load(plain_bundle, threads=1)
+
+
+@pytest.fixture(params=["codec", "plain"])
+def either(request: pytest.FixtureRequest) -> Codec:
+    """The codec of a bundle with hyper-latents, and of one without."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_size_and_mode_keeps_its_shape_and_its_alpha(
+    either: Codec, shape: tuple[int, ...]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    decoded = either.decompress(either.compress(pixels))
+    assert decoded.shape == shape
+    assert decoded.dtype == np.uint8
+    if shape[2:] in ((2,), (4,)):
+        assert (decoded[..., -1] == pixels[..., -1]).all()
+
+
+def test_file_decodes_to_the_latents_that_were_encoded(
+    either: Codec, photo: NDArray[np.uint8]
+) -> None:
+    latents = either.encode(photo, 37.5)
+    data = either.to_bytes(latents)
+    assert data == either.compress(photo, 37.5)
+    decoded = either.from_bytes(data)
+    assert (decoded.symbols == latents.symbols).all()
+    assert (decoded.z == latents.z).all()
+    assert (decoded.width, decoded.height, decoded.mode) == (150, 100, "RGB")
+    assert decoded.quality == 37.5
+    assert decoded.coding_id == either.bundle.coding_id
+
+
+def test_all_ways_to_a_picture_give_the_same_pixels(
+    either: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = either.compress(photo)
+    pixels = either.decompress(data)
+    latents = latents_from_npy(latents_to_npy(either.from_bytes(data)))
+    assert (either.decompress_picture(data).pixels == pixels).all()
+    assert (either.decode(latents).pixels == pixels).all()
+
+
+def test_picture_keeps_its_metadata(either: Codec, photo: NDArray[np.uint8]) -> None:
+    picture = picture_from_array(photo, icc=b"profile", exif=b"Exif\0\0II*\0")
+    decoded = either.decompress_picture(either.compress(picture))
+    assert (decoded.icc, decoded.exif) == (b"profile", b"Exif\0\0II*\0")
+
+
+def test_empty_metadata_is_no_metadata(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    decoded = codec.decompress_picture(codec.compress(picture_from_array(photo, icc=b"", exif=b"")))
+    assert decoded.icc is decoded.exif is None
+
+
+def test_symbols_where_the_index_is_zero_are_zero(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    coded = codec._quantize(picture_from_array(photo), 20.0)
+    for section in coded.sections[1:]:
+        assert not section.symbols[section.indexes == 0].any()
+
+
+def test_higher_quality_is_larger_and_the_steps_number_the_masks(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    sizes = [len(codec.compress(photo, quality)) for quality in (0, 50, 100)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+    header = Container.from_bytes(codec.compress(photo, 50)).header
+    assert header.steps == len(codec.bundle.masks)
+
+
+@pytest.mark.parametrize("quality", [-0.01, 100.01, float("nan"), float("inf")])
+def test_quality_outside_the_scale_is_a_value_error(
+    codec: Codec, photo: NDArray[np.uint8], quality: float
+) -> None:
+    with pytest.raises(ValueError, match="quality"):
+        codec.compress(photo, quality)
+
+
+@pytest.mark.parametrize("image", [b"", [[1]], None, "img.png"])
+def test_what_is_no_picture_is_a_type_error(codec: Codec, image: object) -> None:
+    with pytest.raises(TypeError, match="array"):
+        codec.compress(image)  # type: ignore[arg-type]
+
+
+def test_flipped_bit_in_the_file_never_gives_a_picture(
+    either: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = either.compress(photo, 30)
+    for position in range(0, 8 * len(data), max(1, len(data) // 40)):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        with pytest.raises(EdgeaeError):
+            either.decompress(bytes(damaged))
+
+
+def test_truncated_or_extended_file_is_a_container_error(
+    either: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = either.compress(photo, 30)
+    for end in range(0, len(data), max(1, len(data) // 60)):
+        with pytest.raises(ContainerError):
+            either.decompress(data[:end])
+    with pytest.raises(ContainerError):
+        either.decompress(data + b"\0")
+
+
+@settings(max_examples=60)
+@given(payload=st.binary(max_size=400), lanes_log2=st.integers(0, 10), crc=st.integers(0, 9))
+def test_forged_payload_with_right_checksums_is_a_container_error(
+    codec: Codec, payload: bytes, lanes_log2: int, crc: int
+) -> None:
+    header = Container.from_bytes(codec.compress(np.zeros((64, 64, 3), np.uint8))).header
+    forged = Container(header=header, latents=payload, lanes_log2=lanes_log2, symbols_crc=crc)
+    with pytest.raises(ContainerError):
+        codec.decompress(forged.to_bytes())
+
+
+def test_wrong_symbols_are_a_desync_error(either: Codec, photo: NDArray[np.uint8]) -> None:
+    container = Container.from_bytes(either.compress(photo))
+    forged = dataclasses.replace(container, symbols_crc=container.symbols_crc ^ 1)
+    with pytest.raises(DesyncError, match="CRC-32 [0-9a-f]{8}, the file says [0-9a-f]{8}"):
+        either.decompress(forged.to_bytes())
+
+
+def test_other_number_of_steps_is_a_container_error(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    container = Container.from_bytes(codec.compress(photo))
+    header = dataclasses.replace(container.header, steps=7)
+    forged = dataclasses.replace(container, header=header)
+    with pytest.raises(ContainerError, match="coded in 7 steps, bundle .* has"):
+        codec.decompress(forged.to_bytes())
+
+
+def test_file_of_another_bundle_names_both_coding_ids(
+    codec: Codec, plain: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data, latents = codec.compress(photo), codec.encode(photo)
+    message = f"{codec.bundle.coding_id.hex()}, but plain has {plain.bundle.coding_id.hex()}"
+    with pytest.raises(BundleError, match=message):
+        plain.decompress(data)
+    with pytest.raises(BundleError, match=message):
+        plain.decode(latents)
+
+
+def test_latents_of_another_size_are_a_container_error(
+    either: Codec, photo: NDArray[np.uint8]
+) -> None:
+    latents = dataclasses.replace(either.encode(photo), width=1500)
+    with pytest.raises(ContainerError, match="a picture of 1500x100 has"):
+        either.decode(latents)
+    with pytest.raises(ContainerError, match="a picture of 1500x100 has"):
+        either.to_bytes(latents)
+
+
+def test_file_over_the_limit_is_refused_before_it_is_decoded(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = codec.compress(photo)
+    with pytest.raises(ContainerError, match="14999"):
+        codec.decompress(data, max_pixels=14_999)
+    assert codec.decompress(data, max_pixels=15_000).shape == photo.shape
+
+
+def test_decoding_never_reads_the_encoder(
+    bundle_copy: Path, codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = codec.compress(photo)
+    (bundle_copy / "encoder.onnx").unlink()
+    (bundle_copy / "hyper_encoder.onnx").unlink()
+    decoder = Codec.load(bundle_copy)
+    assert (decoder.decompress(data) == codec.decompress(data)).all()
+    with pytest.raises(BundleError, match=r"encoder\.onnx: No such file"):
+        decoder.compress(photo)
+
+
+def test_other_known_answer_refuses_to_code(bundle_copy: Path, photo: NDArray[np.uint8]) -> None:
+    manifest = read_manifest(bundle_copy)
+    assert manifest.known_answer is not None
+    answer = dataclasses.replace(manifest.known_answer, index_sha256="0" * 64)
+    (bundle_copy / MANIFEST).write_text(dataclasses.replace(manifest, known_answer=answer).to_json())
+    with pytest.raises(GraphError, match="known answer has SHA-256 [0-9a-f]{64}, the manifest"):
+        Codec.load(bundle_copy).compress(photo)
+
+
+def test_too_few_scale_tables_are_a_graph_error(
+    bundle_copy: Path, rewrite_manifest: Callable[[Path], None], photo: NDArray[np.uint8]
+) -> None:
+    with np.load(bundle_copy / TABLES) as archive:
+        arrays = dict(archive)
+    arrays["scale.frequencies"] = arrays["scale.frequencies"][: arrays["scale.lengths"][0]]
+    arrays["scale.lengths"] = arrays["scale.lengths"][:1]
+    np.savez(bundle_copy / TABLES, **arrays)
+    rewrite_manifest(bundle_copy)
+    with pytest.raises(GraphError, match="gives scale index .*, there are 1 tables"):
+        Codec.load(bundle_copy).compress(photo)
+
+
+def test_graphs_of_other_shapes_are_a_graph_error(
+    bundle_copy: Path, rewrite_manifest: Callable[[Path], None], photo: NDArray[np.uint8]
+) -> None:
+    manifest = dataclasses.replace(read_manifest(bundle_copy), stride=8, hyper_stride=32)
+    (bundle_copy / MANIFEST).write_text(manifest.to_json())
+    rewrite_manifest(bundle_copy)
+    with pytest.raises(GraphError, match=r"encoder\.onnx: gives .* for pixels"):
+        Codec.load(bundle_copy).compress(photo)
+
+
+def test_threads_share_a_codec(tiny_bundle: Path, photo: NDArray[np.uint8]) -> None:
+    codec = Codec.load(tiny_bundle, threads=1)
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda quality: codec.compress(photo, quality), [10, 60] * 4))
+        pictures = list(pool.map(codec.decompress, files))
+    assert files == files[:2] * 4
+    assert all((one == two).all() for one, two in zip(pictures, pictures[:2] * 4, strict=True))
+
+
+def test_thread_count_does_not_change_the_file(
+    tiny_bundle: Path, codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    assert Codec.load(tiny_bundle, threads=3).compress(photo) == codec.compress(photo)
+
+
+def test_pickled_codec_opens_the_bundle_anew(
+    tiny_bundle: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tiny_bundle.parent)
+    codec = Codec.load("./" + tiny_bundle.name, threads=2)
+    data = codec.compress(photo)
+    pickled = pickle.dumps(codec)
+    monkeypatch.chdir(tmp_path)
+    copy = pickle.loads(pickled)
+    assert len(pickled) < 500
+    assert copy.threads == 2
+    assert copy.compress(photo) == data
+
+
+@pytest.mark.slow
+def test_codec_works_in_a_spawned_process(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(codec.compress, (photo,)) == codec.compress(photo)
+
+
+def test_grey_of_a_colour_bundle_is_the_mean_of_its_channels(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    grey = codec.encode(photo[..., 0])
+    colour = dataclasses.replace(grey, mode="RGB")
+    rgb = codec.decode(colour).pixels.astype(int)
+    assert (codec.decode(grey).pixels == (rgb.sum(axis=2) + 1) // 3).all()
+
+
+def test_unknown_provider_is_a_value_error(tiny_bundle: Path) -> None:
+    with pytest.raises(ValueError, match="'gpu' is not one of"):
+        Codec.load(tiny_bundle, provider="gpu")
+
+
+def test_pillow_image_and_array_give_the_same_file(
+    codec: Codec, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    assert codec.compress(Image.fromarray(photo)) == codec.compress(photo)
+
+
+def test_picture_is_not_changed_by_compressing_it(codec: Codec) -> None:
+    pixels = np.full((30, 30, 3), 7, np.uint8)
+    codec.compress(Picture(pixels))
+    assert (pixels == 7).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_latents_that_are_no_numbers_are_a_graph_error(value: float) -> None:
+    with pytest.raises(GraphError, match="not finite"):
+        _rounded(np.array([0, value], np.float32), 100)
+
+
+def test_latents_beyond_the_limit_are_clipped_to_it() -> None:
+    assert _rounded(np.array([-1e9, 0.6, 1e9], np.float32), 100).tolist() == [-100, 1, 100]

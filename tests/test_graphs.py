@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeae import graphs
+from edgeae.errors import GraphError
+from edgeae.graphs import Graph, available_providers, default_threads
+
+
+@pytest.fixture
+def encoder(tiny_bundle: Path) -> Callable[..., Graph]:
+    """Makes graphs of the fixture bundle's encoder."""
+
+    def make(**options: object) -> Graph:
+        return Graph("encoder", (tiny_bundle / "encoder.onnx").read_bytes, **options)
+
+    return make
+
+
+PIXELS = np.zeros((1, 64, 64, 3), np.uint8)
+
+
+def test_graph_runs_and_names_its_provider(encoder: Callable[..., Graph]) -> None:
+    graph = encoder()
+    (y,) = graph.run(pixels=PIXELS)
+    assert y.dtype == np.float32
+    assert y.shape[2:] == (4, 4)
+    assert graph.provider == "cpu"
+
+
+def test_model_is_read_at_the_first_run_and_once() -> None:
+    def refuse() -> bytes:
+        raise GraphError("read")
+
+    graph = Graph("encoder", refuse)
+    with pytest.raises(GraphError, match="^read$"):
+        graph.run(pixels=PIXELS)
+
+
+def test_threads_share_one_session(tiny_bundle: Path) -> None:
+    reads = []
+
+    def model() -> bytes:
+        reads.append(threading.get_ident())
+        return (tiny_bundle / "encoder.onnx").read_bytes()
+
+    graph = Graph("encoder", model)
+    pool = [threading.Thread(target=graph.run, kwargs={"pixels": PIXELS}) for _ in range(4)]
+    for thread in pool:
+        thread.start()
+    for thread in pool:
+        thread.join()
+    assert len(reads) == 1
+
+
+def test_another_process_makes_its_own_session(
+    encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = encoder()
+    graph.run(pixels=PIXELS)
+    first = graph._session
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    graph.run(pixels=PIXELS)
+    assert graph._session is not first
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"pixels": np.zeros((1, 64, 64, 3), np.float32)},
+        {"pixels": np.zeros((1, 64, 64), np.uint8)},
+        {"picture": PIXELS},
+        {},
+    ],
+)
+def test_wrong_inputs_are_a_graph_error(
+    encoder: Callable[..., Graph], inputs: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(GraphError, match=r"encoder\.onnx: onnxruntime cannot run it on"):
+        encoder().run(**inputs)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph", bytes(1000)])
+def test_bytes_that_are_no_graph_are_a_graph_error(data: bytes) -> None:
+    with pytest.raises(GraphError, match=r"decoder\.onnx: "):
+        Graph("decoder", lambda: data).run(y_hat=PIXELS)
+
+
+def test_graph_with_another_signature_is_refused(tiny_bundle: Path) -> None:
+    graph = Graph("decoder", (tiny_bundle / "encoder.onnx").read_bytes)
+    with pytest.raises(GraphError, match=r"takes {'pixels': 'tensor\(uint8\)'} and gives"):
+        graph.run(pixels=PIXELS)
+
+
+def test_provider_that_is_not_built_in_is_a_graph_error(encoder: Callable[..., Graph]) -> None:
+    absent = next(name for name in graphs.PROVIDERS if name not in available_providers())
+    with pytest.raises(GraphError, match=f"provider '{absent}' is not among .*'cpu'.*--provider"):
+        encoder(provider=absent).run(pixels=PIXELS)
+
+
+def test_provider_that_fell_back_in_silence_is_a_graph_error(
+    encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "available_providers", lambda: ("cuda", "cpu"))
+    monkeypatch.setitem(graphs.PROVIDERS, "cuda", "AzureExecutionProvider")
+    runtime = graphs._onnxruntime()
+    real = runtime.InferenceSession
+    monkeypatch.setattr(
+        runtime, "InferenceSession", lambda m, o, providers: real(m, o, providers=providers[1:])
+    )
+    with pytest.raises(GraphError, match="asked for AzureExecutionProvider, onnxruntime fell back"):
+        encoder(provider="cuda").run(pixels=PIXELS)
+
+
+def test_auto_takes_the_next_provider_when_one_fails(
+    encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "available_providers", lambda: ("cuda", "cpu"))
+    real = Graph._create
+
+    def create(self: Graph, model: bytes, provider: str) -> object:
+        if provider == "cuda":
+            raise GraphError("no device")
+        return real(self, model, provider)
+
+    monkeypatch.setattr(Graph, "_create", create)
+    assert encoder(provider="auto").provider == "cpu"
+
+
+def test_failed_self_test_refuses_the_session_each_time(encoder: Callable[..., Graph]) -> None:
+    def refuse(run: graphs.Run) -> None:
+        run(pixels=PIXELS)
+        raise GraphError("other indexes")
+
+    graph = encoder(self_test=refuse)
+    for _ in range(2):
+        with pytest.raises(GraphError, match="other indexes"):
+            graph.run(pixels=PIXELS)
+
+
+@pytest.mark.parametrize("options", [{"provider": "gpu"}, {"threads": 0}])
+def test_wrong_arguments_are_value_errors(
+    encoder: Callable[..., Graph], options: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match=str(next(iter(options.values())))):
+        encoder(**options)
+
+
+def test_default_threads_are_the_processors_of_this_process() -> None:
+    assert 1 <= default_threads() <= (os.cpu_count() or 1)
