@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from edgeae.metrics import ms_ssim_db
 
@@ -50,6 +50,7 @@ def plot(series: Sequence[tuple[str, list[Point], bool]], target: Path, title: s
             axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel("bits per pixel of the whole file (logarithmic)")
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_ylabel(name)
             axes.grid(visible=True, color="#dddddd", linewidth=0.6)
         left.legend(frameon=False, loc="upper left", fontsize=9)

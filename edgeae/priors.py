@@ -168,7 +168,7 @@ class Hyperprior:
             scatter(symbols, mask, values)
             step_mean += values
             scatter(y_hat, mask, step_mean)
-            sections.append(Section(values.astype(np.int32), rows, self._scale_tables))
+            sections.append(Section(values, rows, self._scale_tables))
         return Coded(symbols, z, y_hat, tuple(sections))
 
 
@@ -216,7 +216,7 @@ def _rounded(values: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
 
 
 def _channel_section(values: NDArray[np.int16], tables: ChannelTables) -> Section:
-    return Section(values.reshape(-1).astype(np.int32), _channel_indexes(values.shape), tables)
+    return Section(values.reshape(-1), _channel_indexes(values.shape), tables)
 
 
 def _channel_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:

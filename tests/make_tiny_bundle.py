@@ -70,7 +70,8 @@ def _made_picture(random: np.random.Generator, height: int, width: int) -> NDArr
         angle, offset = random.uniform(0, np.pi), random.uniform(0, 1)
         side = np.cos(angle) * (columns - offset) + np.sin(angle) * (rows - offset) > 0
         picture[side] += random.normal(0, 25, 3)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    made: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return made
 
 
 def _enlarged(noise: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
@@ -86,7 +87,7 @@ def trained_run(recipe: Recipe, pictures: list[NDArray[np.uint8]], steps: int) -
     torch.set_num_threads(1)
     sampler = CropSampler(pictures, recipe.seed)
     run = Run(recipe, "cpu")
-    klt.start(run.model.codec, sampler, recipe.lambdas())
+    klt.start(run.model.codec, sampler, recipe.lambdas(), recipe.crop)
     run.average = {k: v.detach().clone() for k, v in run.model.named_parameters()}
     for step in range(steps):
         rate = recipe.learning_rate * min(1.0, 2 * (1 - step / steps))

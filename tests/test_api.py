@@ -49,7 +49,7 @@ def test_missing_default_model_says_where_to_put_one(
     photo: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeae.bundle._search_path", lambda: iter([tmp_path]))
-    with pytest.raises(edgeae.BundleError, match="'photo'.*EDGEAE_MODELS"):
+    with pytest.raises(edgeae.BundleError, match=r"'photo'.*EDGEAE_MODELS"):
         edgeae.compress(photo)
 
 

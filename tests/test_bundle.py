@@ -77,7 +77,7 @@ def test_missing_file_is_named(bundle_copy: Path, name: str) -> None:
 
 def test_other_latent_space_is_another_coding_id(bundle_copy: Path) -> None:
     edit_manifest(bundle_copy, latent_space="another run")
-    with pytest.raises(BundleError, match="coding id is [0-9a-f]{16}, the manifest says"):
+    with pytest.raises(BundleError, match=r"coding id is [0-9a-f]{16}, the manifest says"):
         Bundle.load(bundle_copy)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -91,9 +92,7 @@ def test_picture_is_compressed_beside_itself_and_said_on_stderr(png: Path) -> No
     assert f"  {45_000 / size:.3g}x smaller" in result.err
 
 
-def test_command_line_and_python_give_the_same_file(
-    png: Path, photo: NDArray[np.uint8]
-) -> None:
+def test_command_line_and_python_give_the_same_file(png: Path, photo: NDArray[np.uint8]) -> None:
     run("compress", png, "-m", "tiny", "-q", "33.3")
     assert png.with_suffix(".eae").read_bytes() == edgeae.compress(photo, 33.3, "tiny")
 
@@ -253,7 +252,7 @@ def test_quiet_batch_still_lists_failures(pictures: Path) -> None:
         (["compress", "{in}/notes.txt"], 6, "notes.txt: not a picture"),
         (["compress", "{in}/*.nothing"], 6, "no file matches this pattern"),
         (["compress", "-r", "{in}/empty"], 6, "no file in it ends in"),
-        (["compress", "{in}/a.png", "--max-pixels", "9"], 6, "15000 pixels, the limit is 9"),
+        (["compress", "{in}/a.png", "--max-pixels", "9", "-f"], 6, "15000 pixels, the limit is 9"),
         (["compress", "{in}/a.png", "-m", "absent"], 5, "'absent' is neither a bundle"),
         (["compress", "{in}/a.png", "--provider", "coreml"], 4, "provider 'coreml'"),
         (["compress", "{in}/a.png", "-o", "{in}/a.eae"], 7, "a.eae: exists; overwrite it with -f"),
@@ -283,7 +282,9 @@ def test_each_failure_has_its_exit_code_and_names_its_cause(
     (pictures / "empty").mkdir()
     (pictures / "a.jpg").write_bytes((pictures / "sub" / "b.JPG").read_bytes())
     before = files(pictures)
-    filled = [a.replace("{in}", str(pictures)).replace("{plain}", str(plain_bundle)) for a in arguments]
+    filled = [
+        a.replace("{in}", str(pictures)).replace("{plain}", str(plain_bundle)) for a in arguments
+    ]
     if filled[0] == "compress" and code not in (2, 5):
         filled += ["-m", "tiny"]
     result = run(*filled)
@@ -494,10 +495,18 @@ def without_links(*_: object) -> None:
     raise OSError(errno.EPERM, "no hard links")
 
 
-def start(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "edgeae", *map(str, arguments)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, **{**pipes, **options})  # type: ignore[call-overload]
+def start(
+    *arguments: str | Path,
+    stdout: int = subprocess.PIPE,
+    preexec_fn: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgeae", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 no other thread holds a lock here
+    )
 
 
 class TestProcess:
@@ -505,7 +514,10 @@ class TestProcess:
 
     def test_file_size_limit_is_7_and_leaves_nothing(self, png: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # noqa: E731
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
         process = start("compress", png, "-o", out / "x.eae", "-m", "tiny", preexec_fn=limit)
         _, err = process.communicate()
         assert process.returncode == 7
@@ -518,6 +530,18 @@ class TestProcess:
         _, err = process.communicate()
         assert process.returncode == 7
         assert b"No space left on device" in err
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device")
+    @pytest.mark.parametrize("arguments", [["models"], ["compress", "{png}", "-o", "-"]])
+    def test_full_stdout_is_7(self, png: Path, arguments: list[str]) -> None:
+        filled = [argument.replace("{png}", str(png)) for argument in arguments]
+        with Path("/dev/full").open("wb") as full:
+            options = ["-m", "tiny"] if filled[0] == "compress" else []
+            process = start(*filled, *options, stdout=full.fileno())
+        _, err = process.communicate()
+        assert process.returncode == 7
+        assert err.endswith(b": No space left on device\n")
+        assert err.count(b"\n") == 1
 
     def test_reader_that_leaves_early_is_not_a_traceback(self, png: Path) -> None:
         read, write = os.pipe()
@@ -532,8 +556,9 @@ class TestProcess:
         self, photo: NDArray[np.uint8], tmp_path: Path, number: int, code: int
     ) -> None:
         out = tmp_path / "out"
-        for position in range(60):
-            Image.fromarray(photo).resize((600, 400)).save(tmp_path / f"{position:02}.png")
+        Image.fromarray(photo).resize((600, 400)).save(tmp_path / "00.png")
+        for position in range(1, 60):
+            (tmp_path / f"{position:02}.png").hardlink_to(tmp_path / "00.png")
         process = start("compress", tmp_path / "*.png", "-o", out, "-m", "tiny")
         assert process.stderr is not None
         process.stderr.readline()

@@ -13,21 +13,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeae.bundle import MANIFEST, TABLES, read_manifest
+from edgeae.bundle import (
+    MANIFEST,
+    TABLES,
+    coding_id,
+    file_sha256,
+    read_manifest,
+    tables_arrays,
+)
 from edgeae.codec import Codec
 from edgeae.container import Container
+from edgeae.entropy.tables import ChannelTables
 from edgeae.errors import (
     BundleError,
     ContainerError,
     DesyncError,
     EdgeaeError,
     GraphError,
+    ImageError,
 )
 from edgeae.images.files import Picture, picture_from_array
+from edgeae.manifest import Manifest
 from edgeae.npy import latents_from_npy, latents_to_npy
 from edgeae.priors import _rounded
 
-SHAPES = [(1, 1), (7, 3), (28, 28), (1, 65), (64, 64), (20, 9, 2), (1, 1, 3), (63, 65, 3), (5, 6, 4)]
+SHAPES = [
+    (1, 1),
+    (7, 3),
+    (28, 28),
+    (1, 65),
+    (64, 64),
+    (20, 9, 2),
+    (1, 1, 3),
+    (63, 65, 3),
+    (5, 6, 4),
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +63,8 @@ def plain(plain_bundle: Path) -> Codec:
 @pytest.fixture(params=["codec", "plain"])
 def either(request: pytest.FixtureRequest) -> Codec:
     """The codec of a bundle with hyper-latents, and of one without."""
-    return request.getfixturevalue(request.param)
+    codec: Codec = request.getfixturevalue(request.param)
+    return codec
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -159,17 +180,15 @@ def test_forged_payload_with_right_checksums_is_a_container_error(
 def test_wrong_symbols_are_a_desync_error(either: Codec, photo: NDArray[np.uint8]) -> None:
     container = Container.from_bytes(either.compress(photo))
     forged = dataclasses.replace(container, symbols_crc=container.symbols_crc ^ 1)
-    with pytest.raises(DesyncError, match="CRC-32 [0-9a-f]{8}, the file says [0-9a-f]{8}"):
+    with pytest.raises(DesyncError, match=r"CRC-32 [0-9a-f]{8}, the file says [0-9a-f]{8}"):
         either.decompress(forged.to_bytes())
 
 
-def test_other_number_of_steps_is_a_container_error(
-    codec: Codec, photo: NDArray[np.uint8]
-) -> None:
+def test_other_number_of_steps_is_a_container_error(codec: Codec, photo: NDArray[np.uint8]) -> None:
     container = Container.from_bytes(codec.compress(photo))
     header = dataclasses.replace(container.header, steps=7)
     forged = dataclasses.replace(container, header=header)
-    with pytest.raises(ContainerError, match="coded in 7 steps, bundle .* has"):
+    with pytest.raises(ContainerError, match=r"coded in 7 steps, bundle .* has"):
         codec.decompress(forged.to_bytes())
 
 
@@ -219,8 +238,10 @@ def test_other_known_answer_refuses_to_code(bundle_copy: Path, photo: NDArray[np
     manifest = read_manifest(bundle_copy)
     assert manifest.known_answer is not None
     answer = dataclasses.replace(manifest.known_answer, index_sha256="0" * 64)
-    (bundle_copy / MANIFEST).write_text(dataclasses.replace(manifest, known_answer=answer).to_json())
-    with pytest.raises(GraphError, match="known answer has SHA-256 [0-9a-f]{64}, the manifest"):
+    (bundle_copy / MANIFEST).write_text(
+        dataclasses.replace(manifest, known_answer=answer).to_json()
+    )
+    with pytest.raises(GraphError, match=r"known answer has SHA-256 [0-9a-f]{64}, the manifest"):
         Codec.load(bundle_copy).compress(photo)
 
 
@@ -233,7 +254,7 @@ def test_too_few_scale_tables_are_a_graph_error(
     arrays["scale.lengths"] = arrays["scale.lengths"][:1]
     np.savez(bundle_copy / TABLES, **arrays)
     rewrite_manifest(bundle_copy)
-    with pytest.raises(GraphError, match="gives scale index .*, there are 1 tables"):
+    with pytest.raises(GraphError, match=r"gives scale index .*, there are 1 tables"):
         Codec.load(bundle_copy).compress(photo)
 
 
@@ -318,3 +339,77 @@ def test_latents_that_are_no_numbers_are_a_graph_error(value: float) -> None:
 
 def test_latents_beyond_the_limit_are_clipped_to_it() -> None:
     assert _rounded(np.array([-1e9, 0.6, 1e9], np.float32), 100).tolist() == [-100, 1, 100]
+
+
+@pytest.fixture(scope="module")
+def grey_codec(tmp_path_factory: pytest.TempPathFactory) -> Codec:
+    """A plain bundle for grey pictures: latents are the 4x4 pixels of each stride."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder = tmp_path_factory.mktemp("bundles") / "grey"
+    folder.mkdir()
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, "H", "W", 1])
+    y, y_hat = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 16, "h", "w"])
+        for name in ("y", "y_hat")
+    )
+    quality = helper.make_tensor_value_info("quality", TensorProto.FLOAT, [])
+    encoder = [
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("SpaceToDepth", ["floats"], ["y"], blocksize=4),
+    ]
+    decoder = [
+        helper.make_node("Mul", ["quality", "zero"], ["unused"]),
+        helper.make_node("Add", ["y_hat", "unused"], ["latents"]),
+        helper.make_node("DepthToSpace", ["latents"], ["floats"], blocksize=4),
+        helper.make_node("Cast", ["floats"], ["planes"], to=TensorProto.UINT8),
+        helper.make_node("Transpose", ["planes"], ["pixels"], perm=[0, 2, 3, 1]),
+    ]
+    graphs = {
+        "encoder": helper.make_graph(encoder, "encoder", [pixels], [y]),
+        "decoder": helper.make_graph(decoder, "decoder", [y_hat, quality], [pixels], [zero]),
+    }
+    for name, graph in graphs.items():
+        opsets = [helper.make_opsetid("", 17)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
+    row = np.full(256, 64, np.uint16)
+    tables = ChannelTables((row,) * 16, np.zeros(16, np.int16))
+    arrays = tables_arrays(np.zeros((0, 16, 2, 2), np.bool_), tables, None)
+    np.savez_compressed(folder / TABLES, allow_pickle=False, **arrays)
+    manifest = Manifest(
+        name="grey",
+        description="grey pictures without loss",
+        latent_space="grey-test",
+        input="grey",
+        stride=4,
+        hyper_stride=0,
+        latent_channels=16,
+        hyper_channels=0,
+        coding_id=coding_id(b"", arrays, "grey-test").hex(),
+        files={path.name: file_sha256(path) for path in folder.iterdir()},
+        known_answer=None,
+        training={},
+        rate_distortion=(),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return Codec.load(folder)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (5, 9, 2)])
+def test_grey_bundle_codes_grey_pictures(grey_codec: Codec, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
+    assert (grey_codec.decompress(grey_codec.compress(pixels)) == pixels).all()
+
+
+@pytest.mark.torch
+def test_grey_bundle_takes_colour_only_if_it_is_grey(grey_codec: Codec) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 9, 1), np.uint8)
+    grey = np.repeat(pixels, 3, axis=2)
+    assert (grey_codec.decompress(grey_codec.compress(grey)) == grey).all()
+    grey[0, 0, 1] ^= 1
+    with pytest.raises(ImageError, match="a colour picture, but bundle grey is for grey ones"):
+        grey_codec.compress(grey)

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from edgeae.graphs import Graph, available_providers, default_threads
 def encoder(tiny_bundle: Path) -> Callable[..., Graph]:
     """Makes graphs of the fixture bundle's encoder."""
 
-    def make(**options: object) -> Graph:
+    def make(**options: Any) -> Graph:
         return Graph("encoder", (tiny_bundle / "encoder.onnx").read_bytes, **options)
 
     return make
@@ -39,7 +40,7 @@ def test_model_is_read_at_the_first_run_and_once() -> None:
         raise GraphError("read")
 
     graph = Graph("encoder", refuse)
-    with pytest.raises(GraphError, match="^read$"):
+    with pytest.raises(GraphError, match=r"^read$"):
         graph.run(pixels=PIXELS)
 
 

@@ -43,7 +43,11 @@ ABOVE = {
 }
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path))
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_each_dependency_has_one_door(path: Path) -> None:
     name = module_name(path)
     for imported in runtime_imports(path):
@@ -51,7 +55,7 @@ def test_each_dependency_has_one_door(path: Path) -> None:
         assert allowed is None or any(within(name, door) for door in allowed), imported
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path))
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_no_layer_imports_one_above(path: Path) -> None:
     name = module_name(path)
     for layer, above in ABOVE.items():
@@ -68,7 +72,7 @@ def test_module_needs_only_the_standard_library(name: str) -> None:
         assert root in sys.stdlib_module_names or root == "edgeae", imported
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: module_name(path))
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_no_assert_guards_a_users_data(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
@@ -116,10 +120,6 @@ def cpu_seconds(arguments: list[str]) -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return min(wall, used)
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def within(name: str, package: str) -> bool:

@@ -139,5 +139,5 @@ def test_known_answer_without_hyper_stride_is_refused() -> None:
 @pytest.mark.parametrize("shape", [[1, 96, 2], [2, 96, 1, 1], [1, 96, 60, 60], [1, 96, 0, 1]])
 def test_known_answer_shape_is_bounded(shape: list[int]) -> None:
     answer = {**EXAMPLE["known_answer"], "shape": shape}
-    with pytest.raises(BundleError, match="known_answer.shape"):
+    with pytest.raises(BundleError, match=r"known_answer\.shape"):
         Manifest.from_json(json.dumps({**EXAMPLE, "known_answer": answer}))

@@ -12,7 +12,7 @@ from edgeae.masks import MAX_STEPS, check_masks, gather, scatter
 def masks(draw: st.DrawFn) -> np.ndarray:
     steps, channels = draw(st.integers(1, 4)), draw(st.integers(1, 5))
     owner = np.random.default_rng(draw(st.integers(0, 999))).integers(steps, size=(channels, 2, 2))
-    return np.arange(steps)[:, None, None, None] == owner
+    return np.equal(np.arange(steps)[:, None, None, None], owner)
 
 
 @given(masks(), st.integers(1, 4), st.integers(1, 4))

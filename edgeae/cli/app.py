@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import edgeae
 from edgeae.cli.inspect import info, models
+from edgeae.cli.output import discard
 from edgeae.cli.pictures import compress, decompress
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
@@ -48,8 +49,7 @@ class Commands(TyperGroup):
         # Starting numpy's thread pool costs 58 ms, and nothing here multiplies matrices in numpy.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            return super().invoke(ctx)
         except EdgeaeError as error:
             _complain(str(error))
             raise typer.Exit(error.exit_code) from error
@@ -57,9 +57,9 @@ class Commands(TyperGroup):
             _complain("interrupted")
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError as error:  # the reader has enough: nobody is left to tell
-            _discard_output()
+            discard(sys.stdout)
+            discard(sys.stderr)
             raise typer.Exit(OutputError.exit_code) from error
-        return result
 
 
 def _application() -> typer.Typer:
@@ -141,13 +141,6 @@ def _absent(name: str, reason: str) -> Callable[[], None]:
 
 def _complain(message: str) -> None:
     typer.echo(f"edgeae: {' '.join(message.splitlines())}", err=True)
-
-
-def _discard_output() -> None:
-    """Point the standard streams nowhere, so that Python's own flush at exit stays silent."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

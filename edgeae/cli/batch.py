@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
-from edgeae.cli.output import check_target
+from edgeae.cli.output import check_target, print_line
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class Report:
     line: str
     fields: Mapping[str, object]
     notes: tuple[str, ...] = ()
+
+
+def check_stdout(jobs: list[Job], *, as_json: bool) -> None:
+    """Raise typer.BadParameter if data and JSON would mix on stdout."""
+    if as_json and any(job.target is None for job in jobs):
+        raise typer.BadParameter("--json and the output both need stdout; give -o FILE")
 
 
 def run(
@@ -50,8 +56,6 @@ def run(
     BatchError
         Some of several jobs failed; each was reported.
     """
-    if as_json and any(job.target is None for job in jobs):
-        raise typer.BadParameter("--json and the output both need stdout; give -o FILE")
     failed = 0
     with _progress(jobs, quiet=quiet) as (remaining, say):
         for job in remaining:
@@ -100,7 +104,7 @@ def _names(job: Job) -> dict[str, str]:
 
 
 def _print_json(fields: Mapping[str, object]) -> None:
-    typer.echo(json.dumps(fields))
+    print_line(json.dumps(fields))
 
 
 def _say(text: str) -> None:

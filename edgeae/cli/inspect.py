@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli.options import MAX_PIXELS, AsJson, MaxPixels
+from edgeae.cli.output import print_line
 from edgeae.cli.sizes import readable_bytes
 from edgeae.errors import BundleError, ContainerError, EdgeaeError
 
@@ -37,7 +38,7 @@ def info(
     for text in inputs:
         fields = _describe(text, max_pixels)
         if as_json:
-            typer.echo(json.dumps(fields))
+            print_line(json.dumps(fields))
         else:
             _print_fields(fields)
 
@@ -61,7 +62,7 @@ def models(as_json: AsJson = False) -> None:
         except (EdgeaeError, OSError) as error:
             fields |= {"error": str(error)}
             line = f"cannot be used: {error}"
-        typer.echo(json.dumps(fields) if as_json else f"{path.name:{_LABEL_WIDTH}}{line}")
+        print_line(json.dumps(fields) if as_json else f"{path.name:{_LABEL_WIDTH}}{line}")
 
 
 def _describe(text: str, max_pixels: int) -> dict[str, object]:
@@ -158,10 +159,10 @@ def _print_fields(fields: Mapping[str, object], indent: int = 0) -> None:
     for name, value in fields.items():
         label = f"{' ' * indent}{name:{_LABEL_WIDTH - indent}}"
         if isinstance(value, dict):
-            typer.echo(label.rstrip())
+            print_line(label.rstrip())
             _print_fields(value, indent + 2)
         else:
-            typer.echo(f"{label} {_readable(name, value)}")
+            print_line(f"{label} {_readable(name, value)}")
 
 
 def _readable(name: str, value: object) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from edgeae.errors import OutputError
 
@@ -40,24 +41,39 @@ def write(data: bytes, target: Path | None, *, force: bool) -> None:
         The reader of stdout has gone.
     """
     if target is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with _stdout_errors():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return
-    target = target.resolve()  # a link keeps pointing at what it points at
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb") as device:
+        file = target.resolve()  # a link keeps pointing at what it points at
+        if file.exists() and not file.is_file():
+            with file.open("wb") as device:
                 device.write(data)
             return
-        with _temporary(target) as temporary:
+        with _temporary(file) as temporary:
             _write_through(temporary, data)
-            _publish(temporary, target, force=force)
+            _publish(temporary, file, force=force)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(
             f"{target}: cannot be written: {error.strerror or error}; nothing was left behind"
         ) from error
+
+
+def print_line(text: str) -> None:
+    """Print a line to stdout; the errors are those of `write`."""
+    with _stdout_errors():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def discard(stream: TextIO) -> None:
+    """Point a standard stream nowhere, so that Python's own flush at exit stays silent."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def make_folder(folder: Path) -> None:
@@ -70,6 +86,17 @@ def make_folder(folder: Path) -> None:
 
 def _is_regular(target: Path) -> bool:
     return target.is_symlink() or target.is_file()
+
+
+@contextmanager
+def _stdout_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard(sys.stdout)
+        raise OutputError(f"stdout: cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def compress(
         recursive=recursive,
         missing=ImageError,
     )
+    batch.check_stdout(jobs, as_json=as_json)
     for job in jobs:
         _check_latent_suffix(job)
 
@@ -136,6 +137,7 @@ def decompress(
         recursive=recursive,
         missing=ContainerError,
     )
+    batch.check_stdout(jobs, as_json=as_json)
 
     from edgeae.bundle import find_bundle, find_by_coding_id
     from edgeae.codec import Codec

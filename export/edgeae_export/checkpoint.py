@@ -42,7 +42,7 @@ class Checkpoint:
     history: dict[str, str]  # provenance for the model card: command, data, device, versions
 
     def group(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under ``prefix``, by their names behind it."""
+        """Return the tensors under ``prefix``, by their names behind it."""
         start = prefix + "."
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 

@@ -17,8 +17,10 @@ import torch
 from edgeae.errors import BundleError, OutputError
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
 from edgeae_export.histograms import count_symbols
+from edgeae_export.integer_bound import prove_integer_bound
 from edgeae_export.measure import rate_distortion
 from edgeae_export.networks.photo import PhotoCodec
+from edgeae_export.parity import check_parity, half_precision_loss
 from edgeae_export.photo_graphs import photo_graphs
 from edgeae_export.rate_distortion import PhotoModel
 from edgeae_export.read_weights import weights_of
@@ -70,10 +72,15 @@ def export(
     """
     if out.exists():
         raise OutputError(f"{out}: exists; remove it, or choose another folder")
-    model = averaged_model(checkpoint)
-    graphs = photo_graphs(model.codec)
+    trained, model = averaged_model(checkpoint), averaged_model(checkpoint)
+    graphs = photo_graphs(trained.codec)
+    sums = prove_integer_bound(graphs["hyper_decoder"])
     model.codec.load_state_dict(weights_of(graphs, model.codec))  # rounded as they are exported
-    bounds: dict[str, float] = {}
+    differences = check_parity(graphs, model.codec, held_out)
+    bounds = {f"{name}, largest difference": value for name, value in differences.items()}
+    bounds |= half_precision_loss(trained, model, held_out)
+    layer = max(sums, key=lambda name: sums[name])
+    bounds[f"{layer}, largest sum (below 2**24)"] = float(sums[layer])
     histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES)
     contents = Contents(
         graphs=graphs,

@@ -56,7 +56,9 @@ def freeze_channel_tables(histograms: Histograms, prior: ChannelPrior) -> Channe
     return ChannelTables(tuple(row for _, row in fitted), minimum)
 
 
-def integer_frequencies(probabilities: Floats, precision: int = PRECISION_BITS) -> NDArray[np.int64]:
+def integer_frequencies(
+    probabilities: Floats, precision: int = PRECISION_BITS
+) -> NDArray[np.int64]:
     """Return frequencies of at least 1 that sum to ``2**precision``, as cheap as possible.
 
     From the rounded ones, single counts are given or taken where that costs least (in bits).
@@ -81,7 +83,7 @@ def _smooth(counts: NDArray[np.int64], prior: Floats) -> Floats:
 
 
 def _scale_row(probabilities: Floats) -> NDArray[np.int64]:
-    """The row of least cost for the probabilities of magnitudes 0, 1, ..."""
+    """Return the row of least cost for the probabilities of magnitudes 0, 1, ..."""
     costs, rows = [], []
     for length in ROW_LENGTHS:
         inside, outside = probabilities[: length - 1], probabilities[length - 1 :]
@@ -92,7 +94,7 @@ def _scale_row(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _channel_row(probabilities: Floats) -> tuple[int, NDArray[np.int64]]:
-    """The row of least cost for the probabilities of -HYPER_CLIP.., and its first value."""
+    """Return the first value and the row of least cost for the probabilities of z."""
     costs, rows = [], []
     rising = np.cumsum(probabilities)
     for share in TAIL_SHARES:
@@ -113,7 +115,7 @@ def _channel_row(probabilities: Floats) -> tuple[int, NDArray[np.int64]]:
 def _cost_bits(
     inside: Floats, outside: Floats, overflow: NDArray[np.int64], row: NDArray[np.int64]
 ) -> float:
-    """Expected bits of a symbol; an escape costs its class and the bits of the remainder."""
+    """Return the expected bits of a symbol; an escape costs its class and its remainder."""
     bits = PRECISION_BITS - np.log2(row)
     classes = np.floor(np.log2(overflow + 1))
     escapes = outside @ (bits[-1] + 2 * classes + 1)

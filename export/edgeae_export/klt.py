@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from edgeae_export.pictures import CropSampler
 
 STEP = 5.1  # grey levels times sqrt(lambda): the best uniform step for bpp + lambda * MSE
-BATCHES, BATCH, SIDE = 40, 32, 160  # 40 * 32 * 100 patches for the covariance
+PATCHES = 131_072  # for the covariance; a quarter of them for the least squares
+BATCH = 32  # crops
 DEAD_ZONE = 0.4  # rounding offset of the mild dead zone in the least squares
 
 
-def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float]) -> None:
-    """Set the linear paths, gains and scale biases of ``codec`` from ``sampler``'s pictures."""
-    crops = [
-        torch.from_numpy(sampler.crops(BATCH, SIDE)).float() - GREY for _ in range(BATCHES)
-    ]
+def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float], side: int) -> None:
+    """Set the linear paths, gains and scale biases of ``codec`` from crops of ``side`` pixels."""
+    batches = max(1, PATCHES // (BATCH * (side // 16) ** 2))
+    crops = [torch.from_numpy(sampler.crops(BATCH, side)).float() - GREY for _ in range(batches)]
     patches = [space_to_depth(space_to_depth(c, 8), 2) for c in crops]  # (N, h, w, 768)
     basis, deviation = principal_components(patches, codec.shape.latent_channels)
     steps = [STEP / math.sqrt(lmbda) for lmbda in lambdas]
@@ -45,7 +45,7 @@ def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float]) -> None
         codec.encoder.linear.copy_(basis)
         codec.decoder.linear.copy_(basis.T)
         codec.decoder.linear_overlap.copy_(
-            overlap_weights(patches[: BATCHES // 4], basis, steps, codec.shape.overlap)
+            overlap_weights(patches[: max(1, batches // 4)], basis, steps, codec.shape.overlap)
         )
         log_steps = torch.tensor(steps).log()[:, None]
         codec.gain.log.copy_(-log_steps.expand_as(codec.gain.log))
@@ -57,7 +57,7 @@ def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float]) -> None
 
 
 def principal_components(patches: list[Tensor], count: int) -> tuple[Tensor, Tensor]:
-    """The first ``count`` components [count, 768] of the patches and their deviations [count]."""
+    """Return the first components [count, 768] of the patches and their deviations [count]."""
     flat = torch.cat([p.reshape(-1, p.shape[-1]) for p in patches]).double()
     covariance = flat.T @ flat / len(flat)  # about mid-grey, which every picture shares
     values, vectors = np.linalg.eigh(covariance.numpy())

@@ -253,7 +253,7 @@ def _gain(b: GraphBuilder, quality: str, key: str) -> str:
 
 
 def _grey_bias(b: GraphBuilder, key: str, scale: float) -> str:
-    """What subtracting mid-grey from every pixel adds to the sums of kernel ``key``."""
+    """Return what subtracting mid-grey from every pixel adds to the sums of kernel ``key``."""
     stored = half_precision(key, b.weights[key]).astype(np.float64)
     return b.constant((-GREY * scale * stored.sum(axis=(1, 2, 3))).astype(np.float32))
 

@@ -78,13 +78,13 @@ class CropSampler:
         return np.stack([self._crop(side) for _ in range(count)])
 
     def _crop(self, side: int) -> NDArray[np.uint8]:
-        picture = self.pictures[self.random.integers(len(self.pictures))]
+        picture = self.pictures[int(self.random.integers(len(self.pictures)))]
         taken = side
         if self.random.random() < ENLARGED_SHARE:
             taken = round(side / self.random.uniform(1.0, ENLARGEMENT))
         top = self.random.integers(picture.shape[0] - taken + 1)
         left = self.random.integers(picture.shape[1] - taken + 1)
-        crop = picture[top : top + taken, left : left + taken]
+        crop: NDArray[np.uint8] = picture[top : top + taken, left : left + taken]
         if taken != side:
             enlarged = Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC)
             crop = np.asarray(enlarged)

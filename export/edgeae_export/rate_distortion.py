@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 
 class PhotoModel(nn.Module):
-    """The photo codec with the prior that only training needs."""
+    """The photo codec with the prior that only training needs.
 
-    def __init__(self, codec: PhotoCodec) -> None:
+    ``dtype`` is that of the matrix products in the transforms and the hyper-analysis while
+    training; gains, rates, means and scales are always float32.
+    """
+
+    def __init__(self, codec: PhotoCodec, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.codec = codec
+        self.dtype = dtype
         self.prior = ChannelPrior(codec.shape.hyper_channels)
 
     def forward(
@@ -36,16 +41,25 @@ class PhotoModel(nn.Module):
         the shapes of y and z; all-zero noise is not rounding: see ``evaluate``.
         """
         codec = self.codec
-        scaled = codec.encoder(pixels) * codec.gain(quality)
-        z_real = codec.hyper_encoder(scaled)
+        with self._reduced(pixels):
+            y = codec.encoder(pixels).float()
+        scaled = y * codec.gain(quality)
+        with self._reduced(pixels):
+            z_real = codec.hyper_encoder(scaled).float()
         z = straight_through(z_real, z_real.round().clamp(-HYPER_CLIP, HYPER_CLIP))
         symbols, mean, index = code_steps(codec, scaled, z)
         y_bits = laplace_bits(scaled - mean + noise_y, index)
         z_bits = self.prior.bits(z_real + noise_z)
-        decoded = codec.decoder((symbols + mean) * codec.inverse_gain(quality))
+        y_hat = (symbols + mean) * codec.inverse_gain(quality)
+        with self._reduced(pixels):
+            decoded = codec.decoder(y_hat).float()
         area = pixels.shape[1] * pixels.shape[2]
         error = (decoded - pixels).square().mean((1, 2, 3))
         return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, error
+
+    def _reduced(self, pixels: Tensor) -> torch.autocast:
+        device = pixels.device.type
+        return torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32)
 
     @torch.no_grad()
     def evaluate(self, pixels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:

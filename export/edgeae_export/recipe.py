@@ -50,7 +50,7 @@ class Recipe:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """A recipe of the package by its name, or a TOML file by its path.
+        """Read a recipe of the package by its name, or a TOML file by its path.
 
         Raises
         ------
@@ -70,4 +70,4 @@ class Recipe:
         try:
             return cls(**tomllib.loads(text))
         except (TypeError, tomllib.TOMLDecodeError) as error:
-            raise BoundError(f"{where}: {error}; compare it with a recipe of the package") from error
+            raise BoundError(f"{where}: {error}; compare it with one of the package") from error

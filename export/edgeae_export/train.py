@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
+from edgeae.errors import GraphError
 from edgeae_export import klt
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.networks.photo import ANCHORS, PhotoCodec
@@ -76,7 +77,7 @@ class Run:
     def __init__(self, recipe: Recipe, device: str) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.model = PhotoModel(PhotoCodec(recipe.shape)).to(device)
+        self.model = PhotoModel(PhotoCodec(recipe.shape), training_dtype(device)).to(device)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         linear = [p for k, p in self.model.named_parameters() if k.endswith(LINEAR)]
         others = [p for k, p in self.model.named_parameters() if not k.endswith(LINEAR)]
@@ -93,11 +94,11 @@ class Run:
         decay = self.recipe.averaging**AVERAGE_EVERY
         decay = min(decay, self.progress.step / (self.progress.step + 10 * AVERAGE_EVERY))
         weights = [p.detach() for p in self.model.parameters()]
-        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)  # noqa: SLF001 (no public name)
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
 
     def to_checkpoint(self, history: dict[str, str]) -> Checkpoint:
-        """A snapshot on the CPU."""
-        tensors = {f"model.{k}": v for k, v in self.model.named_parameters()}
+        """Return a snapshot on the CPU."""
+        tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.model.named_parameters()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for name, parameter in self.model.named_parameters():
             if state := self.optimizer.state.get(parameter):
@@ -124,6 +125,30 @@ class Run:
                     "exp_avg_sq": groups["second"][name].to(parameter.device),
                 }
         self.mean_loss.copy_(checkpoint.group("loss")["mean"])
+
+
+def choose_device(name: str) -> str:
+    """``auto`` is cuda where there is one, else cpu.
+
+    Raises
+    ------
+    GraphError
+        The device asked for is absent.
+    """
+    if name not in {"auto", "cpu", "cuda"}:
+        raise GraphError(f"device {name!r} is none of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise GraphError("device cuda: torch finds none on this machine; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def training_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively; elsewhere it is many times slower."""
+    if device == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.bfloat16 if native else torch.float32
 
 
 def loss_of(
@@ -167,6 +192,7 @@ def train(
     path = budget.out / "checkpoint.safetensors"
     sampler = CropSampler(load_pictures(data, smallest_side=recipe.crop), recipe.seed)
     held_out = central_crops(load_pictures(validation, smallest_side=recipe.crop), recipe)
+    held_out = held_out.to(budget.device)
 
     run = Run(recipe, budget.device)
     history = {
@@ -187,7 +213,7 @@ def train(
             f"{init.progress.seconds / 60:.0f} minutes"
         )
     else:
-        klt.start(run.model.codec, sampler, recipe.lambdas())
+        klt.start(run.model.codec, sampler, recipe.lambdas(), recipe.crop)
         run.average = {k: v.detach().clone() for k, v in run.model.named_parameters()}
 
     compiled = torch.compile(loss_of, dynamic=False)
@@ -195,17 +221,18 @@ def train(
         write_line(log, {"start": run.progress.step, "recipe": asdict(recipe), **history})
         last_saved = run.progress.seconds
         window = Window()
+        compiling = True  # in the first step, which is not counted as training
         while run.progress.seconds < 60 * budget.minutes:
             started = time.perf_counter()
             rate = learning_rate(recipe, run.progress, budget.minutes)
             window.add(step_once(run, compiled, sampler, rate, budget.device))
             seconds = time.perf_counter() - started
-            first = run.progress.step == 0  # compiling is not training
             run.progress = Progress(
                 step=run.progress.step + 1,
-                seconds=run.progress.seconds + (0.0 if first else seconds),
+                seconds=run.progress.seconds + (0.0 if compiling else seconds),
                 megapixels=run.progress.megapixels + recipe.batch * recipe.crop**2 / 1e6,
             )
+            compiling = False
             if run.progress.step % LOG_EVERY == 0:
                 report = window.report(run.progress, rate, budget.minutes, recipe)
                 write_line(log, asdict(report))
@@ -273,8 +300,10 @@ class Window:
         self.rows.append(row)
 
     def report(self, progress: Progress, rate: float, minutes: float, recipe: Recipe) -> Report:
-        """The line for the log and the progress bar."""
-        loss, y_bpp, z_bpp, psnr = (math.fsum(c) / len(self.rows) for c in zip(*self.rows, strict=True))
+        """Return the line for the log and the progress bar."""
+        loss, y_bpp, z_bpp, psnr = (
+            math.fsum(c) / len(self.rows) for c in zip(*self.rows, strict=True)
+        )
         seen = len(self.rows) * recipe.batch * recipe.crop**2 / 1e6
         return Report(
             step=progress.step,
@@ -290,7 +319,7 @@ class Window:
 
 
 def central_crops(pictures: Sequence[NDArray[np.uint8]], recipe: Recipe) -> Tensor:
-    """The centres of the held-out pictures [N, crop, crop, 3], grey levels."""
+    """Cut the centres of the held-out pictures [N, crop, crop, 3], grey levels."""
     side = recipe.crop
     crops = []
     for picture in pictures:
@@ -309,8 +338,8 @@ def validate(run: Run, held_out: Tensor, recipe: Recipe) -> dict[str, object]:
     points, score = [], 0.0
     for anchor, lmbda in enumerate(recipe.lambdas()):
         rows = []
-        for crop in held_out.split(recipe.batch):
-            quality = torch.full((len(crop),), anchor * ANCHOR_STEP)
+        for crop in torch.split(held_out, recipe.batch):
+            quality = torch.full((len(crop),), anchor * ANCHOR_STEP, device=crop.device)
             rows.append(torch.stack(run.model.evaluate(crop, quality)))
         y_bpp, z_bpp, error = torch.cat(rows, dim=1)
         psnr = float((10 * torch.log10(255**2 / error)).mean())
@@ -331,5 +360,3 @@ def write_line(log: TextIO, row: dict[str, object]) -> None:
     """One JSON object, on the disk at once: a kill loses no line."""
     log.write(json.dumps(row) + "\n")
     log.flush()
-
-

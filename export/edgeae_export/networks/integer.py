@@ -26,7 +26,7 @@ LEAK = 0.02  # gradient outside a clip, so that a saturated unit can come back
 
 
 def straight_through(x: Tensor, rounded: Tensor) -> Tensor:
-    """``rounded`` with the gradient of ``x``."""
+    """Return ``rounded``, with the gradient of ``x``."""
     return x + (rounded - x).detach()
 
 

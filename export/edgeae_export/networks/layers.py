@@ -96,7 +96,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine [N, h, w, C] at the same size."""
-        return x + self.project(activated(self.expand, self.depthwise(x)))
+        change: Tensor = self.project(activated(self.expand, self.depthwise(x)))
+        return x + change
 
 
 def blocks(channels: int, count: int) -> nn.Sequential:

@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         """Latents in grey levels times the square root of the patch's energy (orthonormal)."""
         x = space_to_depth(pixels - GREY, 8)
         klt = linear(space_to_depth(x, 2), self.linear, None)
-        deep = self.blocks8(self.head(x * PIXEL_SCALE))
+        deep: Tensor = self.blocks8(self.head(x * PIXEL_SCALE))
         deep = self.tail(self.blocks16(self.down(space_to_depth(deep, 2))))
         return klt + deep / PIXEL_SCALE
 
@@ -154,8 +154,8 @@ class HyperEncoder(nn.Module):
         """Real-valued hyper-latents, to be rounded and clipped to +-HYPER_CLIP."""
         x = self.block16(activated(self.head, scaled))
         x = self.block32(activated(self.down32, space_to_depth(x, 2)))
-        x = activated(self.down64, space_to_depth(x, 2))
-        return self.tail(x)
+        z: Tensor = self.tail(activated(self.down64, space_to_depth(x, 2)))
+        return z
 
 
 class MeanPath(nn.Module):
@@ -181,7 +181,8 @@ class MeanPath(nn.Module):
     def forward(self, trunk: Tensor, symbols: Tensor, step: int) -> Tensor:
         """Means [N, h, w, C] in steps; ``symbols`` already clipped to +-SYMBOL_CLIP."""
         x = trunk + self.context(symbols) + self.step[step]
-        return self.tail(self.block16(x))
+        mean: Tensor = self.tail(self.block16(x))
+        return mean
 
 
 class ScalePath(nn.Module):
@@ -239,7 +240,7 @@ class HyperDecoder(nn.Module):
     def step(
         self, trunks: tuple[Tensor, Tensor], symbols: Tensor, step: int
     ) -> tuple[Tensor, Tensor]:
-        """The part that runs anew in each step; ``trunks`` are of z alone."""
+        """Run the part that differs from step to step; ``trunks`` are of z alone."""
         known = symbols.clamp(-SYMBOL_CLIP, SYMBOL_CLIP)
         mean = self.mean(trunks[0], known, step)
         return mean, self.scale(trunks[1], known.abs(), step)
@@ -271,8 +272,7 @@ class PhotoCodec(nn.Module):
         self.decoder = Decoder(shape)
 
     def tiled_masks(self, h: int, w: int) -> list[Tensor]:
-        """The masks over [h, w, C], float 0 or 1."""
+        """Return the masks over [h, w, C], float 0 or 1."""
         return [
-            m.repeat(1, h // 2, w // 2).permute(1, 2, 0).to(self.gain.log.dtype)
-            for m in self.masks
+            m.repeat(1, h // 2, w // 2).permute(1, 2, 0).to(self.gain.log.dtype) for m in self.masks
         ]

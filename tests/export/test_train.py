@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.networks.photo import ANCHORS
+from edgeae_export.recipe import Recipe
+from edgeae_export.train import Budget, Report, Run, choose_device, learning_rate, train
+
+from edgeae.errors import BoundError, BundleError, GraphError
+from export.made_pictures import write_pictures
+
+pytestmark = pytest.mark.torch
+
+TINY = str(Path(__file__).with_name("tiny.toml"))
+
+
+@pytest.fixture(autouse=True)
+def _eager() -> None:
+    torch.compiler.set_stance("force_eager")
+    torch.set_num_threads(1)
+
+
+def budget(out: Path, minutes: float) -> Budget:
+    return Budget(out=out, minutes=minutes, checkpoint_minutes=0.02, threads=1, device="cpu")
+
+
+def run_training(
+    folder: Path, minutes: float, *, resume: bool = False, init: Checkpoint | None = None
+) -> tuple[Checkpoint, list[Report]]:
+    photos = folder / "photos"
+    if not photos.exists():
+        write_pictures(photos, 6)
+    reports: list[Report] = []
+    path = train(
+        Recipe.load(TINY),
+        [photos],
+        [photos],
+        budget(folder / "run", minutes),
+        init=init,
+        resume=resume,
+        show=reports.append,
+    )
+    return Checkpoint.load(path), reports
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
+    recipe = Recipe.load(TINY)
+
+    def at(step: int, share: float) -> float:
+        progress = Progress(step=step, seconds=600 * share, megapixels=0)
+        return learning_rate(recipe, progress, minutes=10) / recipe.learning_rate
+
+    assert at(0, 0.0) == pytest.approx(0.25)
+    assert at(100, 0.3) == 1.0
+    assert at(100, 0.8) == pytest.approx(0.5)
+    assert at(100, 1.0) == 0.0
+
+
+def test_training_lowers_the_cost_and_logs_json_lines(tmp_path: Path) -> None:
+    checkpoint, reports = run_training(tmp_path, 0.15)
+    assert reports[-1].loss < reports[0].loss
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    scores = [row["score"] for row in rows if "score" in row]
+    assert len([r for r in rows if "validation" in r][-1]["validation"]) == ANCHORS
+    assert scores[-1] < scores[0]
+    assert checkpoint.progress.step == reports[-1].step + checkpoint.progress.step % 20
+
+
+def test_resume_goes_on_from_the_step_of_the_checkpoint(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.04)
+    again, _ = run_training(tmp_path, 0.08, resume=True)
+    assert again.progress.step > first.progress.step
+    assert again.progress.seconds >= first.progress.seconds
+    assert any(key.startswith("second.") for key in again.tensors)
+
+
+def test_a_checkpoint_reloads_as_saved(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.03)
+    first.save(tmp_path / "copy.safetensors")
+    again = Checkpoint.load(tmp_path / "copy.safetensors")
+    assert (again.recipe, again.progress, again.history) == (
+        first.recipe,
+        first.progress,
+        first.history,
+    )
+    assert all(torch.equal(again.tensors[k], v) for k, v in first.tensors.items())
+
+
+def test_blocks_added_at_init_change_nothing_at_first(tmp_path: Path) -> None:
+    trained, _ = run_training(tmp_path, 0.03)
+    deeper = replace(trained.recipe, encoder_blocks8=3, decoder_blocks16=2)
+    run = Run(deeper, "cpu")
+    run.adopt(trained)
+    shallow = Run(trained.recipe, "cpu")
+    shallow.adopt(trained)
+    pixels = torch.rand(2, 64, 64, 3) * 255
+    quality = torch.tensor([20.0, 80.0])
+    for one, other in zip(
+        run.model.evaluate(pixels, quality), shallow.model.evaluate(pixels, quality), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_cut_checkpoint_is_named_in_the_error(tmp_path: Path) -> None:
+    run_training(tmp_path, 0.03)
+    path = tmp_path / "run/checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BundleError, match=r"checkpoint\.safetensors: cannot be read"):
+        run_training(tmp_path, 0.05, resume=True)
+
+
+def test_sigkill_loses_at_most_one_checkpoint_interval(tmp_path: Path) -> None:
+    photos = write_pictures(tmp_path / "photos", 6)
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "edgeae", "train", str(photos), "--val", str(photos)]
+    command += ["-o", str(out), "--recipe", TINY, "--minutes", "5", "--quiet"]
+    command += ["--checkpoint-minutes", "0.02"]
+    environment = os.environ | {"TORCHDYNAMO_DISABLE": "1"}
+    path = out / "checkpoint.safetensors"
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not path.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(2.5)  # into the writing of one checkpoint or another
+        finally:
+            process.send_signal(signal.SIGKILL)
+    saved = Checkpoint.load(path)
+    logged = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    steps = [row for row in logged if "minutes" in row]
+    assert steps[-1]["minutes"] - saved.progress.seconds / 60 <= 0.02 + 0.02  # a step beyond it
+    again, _ = run_training(tmp_path, saved.progress.seconds / 60 + 0.02, resume=True)
+    assert again.progress.step > saved.progress.step
+
+
+def test_unknown_recipe_and_unknown_key_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BoundError, match="photo-m"):
+        Recipe.load("photo-xxl")
+    text = Path(TINY).read_text().replace("width8", "widht8")
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(BoundError, match="widht8"):
+        Recipe.load(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.parametrize("name", ["photo-s", "photo-m", "photo-m-shallow", "photo-l"])
+def test_recipes_of_the_package_load(name: str) -> None:
+    recipe = Recipe.load(name)
+    assert recipe.name == name
+    assert len(recipe.lambdas()) == ANCHORS
+    assert math.isclose(recipe.lambdas()[0], recipe.lambda_min)
+
+
+def test_an_absent_device_is_an_error() -> None:
+    with pytest.raises(GraphError, match="auto, cpu, cuda"):
+        choose_device("tpu")
