@@ -113,10 +113,11 @@ def probe(data: bytes) -> Header:
 
 
 def _codec(path: Path, provider: str, threads: int | None) -> Codec:
+    path = path.absolute()  # the same relative path is another bundle in another directory
     # The manifest's time is part of the key: a bundle that was replaced is opened anew.
     return _cached_codec(path, (path / MANIFEST).stat().st_mtime_ns, provider, threads)
 
 
 @functools.lru_cache(maxsize=_KEPT_CODECS)
 def _cached_codec(path: Path, _: int, provider: str, threads: int | None) -> Codec:
-    return Codec.load(path.absolute(), provider=provider, threads=threads)
+    return Codec.load(path, provider=provider, threads=threads)

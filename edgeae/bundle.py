@@ -62,6 +62,7 @@ class Bundle:
         BundleError
             A file is missing, changed or invalid.
         """
+        path = path.absolute()  # graphs are read later, maybe from another working directory
         manifest = read_manifest(path)
         graphs = PLAIN_GRAPHS if manifest.plain else GRAPHS
         missing = sorted({TABLES, *map(graph_file, graphs)} - manifest.files.keys())
@@ -204,7 +205,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
 
 
 def find_by_coding_id(identity: bytes) -> Path:
-    """Return the folder of a bundle that decodes files with this coding id.
+    """Return the folder of a bundle that decodes files with this coding id, the default first.
 
     Raises
     ------
@@ -212,7 +213,7 @@ def find_by_coding_id(identity: bytes) -> Path:
         None does; the message lists the coding ids there are.
     """
     there: dict[str, str] = {}
-    for path in list_bundles():
+    for path in sorted(list_bundles(), key=lambda path: path.name != DEFAULT_MODEL):
         try:
             there[path.name] = read_manifest(path).coding_id
         except BundleError:  # another bundle may still do; `edgeae models` reports this one

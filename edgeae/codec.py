@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +86,7 @@ class Codec:
     def __reduce__(self) -> tuple[Any, ...]:
         provider, threads = self._asked
         reopen = partial(type(self).load, provider=provider, threads=threads)
-        return reopen, (Path(os.path.abspath(self.bundle.path)),)  # noqa: PTH100 resolve() would follow links
+        return reopen, (self.bundle.path,)
 
     @property
     def encoder_provider(self) -> str:

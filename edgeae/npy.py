@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,6 +39,7 @@ _FIXED = {  # name -> type, in the record's order; these are single values
     "mode": "<U4",
     "quality": "<f8",
     "crc": "<u4",
+    "check": "<u4",
 }
 _ARRAYS = {"z": ("<i2", 3), "symbols": ("<i2", 3)}  # name -> type, dimensions
 _OPTIONAL = {"alpha": ("|u1", 2), "icc": ("|u1", 1), "exif": ("|u1", 1)}
@@ -80,6 +82,7 @@ def latents_to_npy(latents: Latents) -> bytes:
     }
     for name, value in (values | arrays).items():
         record[name] = value
+    record["check"] = _check(record)
     file = io.BytesIO()
     np.lib.format.write_array(file, record, version=(1, 0), allow_pickle=False)
     return file.getvalue()
@@ -108,6 +111,11 @@ def latents_from_npy(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Latents:
         )
     record = np.frombuffer(data, _record_dtype(shapes), offset=start)[0]
     _check_version(int(record["version"]))
+    if (found := _check(record)) != record["check"]:
+        raise ContainerError(
+            f"npy, offset {start}: CRC-32 of the record is {found:08x}, stored is "
+            f"{int(record['check']):08x}; the file is damaged or was edited"
+        )
     check_pixels(int(record["width"]), int(record["height"]), max_pixels)
     try:
         latents = Latents(
@@ -130,6 +138,13 @@ def latents_from_npy(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Latents:
             f"{int(record['crc']):08x}; the file is damaged or was edited"
         )
     return latents
+
+
+def _check(record: np.void | NDArray[np.void]) -> int:
+    """Return the CRC-32 of the record's bytes with zero in the field "check"."""
+    data = record.tobytes()
+    start = sum(np.dtype(kind).itemsize for kind in _FIXED.values()) - 4  # the last fixed field
+    return zlib.crc32(data[start + 4 :], zlib.crc32(bytes(4), zlib.crc32(data[:start])))
 
 
 def _check_version(version: int) -> None:

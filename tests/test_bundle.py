@@ -198,6 +198,16 @@ def test_bundle_is_found_by_its_coding_id(tiny_bundle: Path) -> None:
     assert find_by_coding_id(identity) == tiny_bundle
 
 
+def test_default_model_comes_before_others_with_its_coding_id(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "photo"):
+        shutil.copytree(tiny_bundle, tmp_path / name)
+    monkeypatch.setenv("EDGEAE_MODELS", str(tmp_path))
+    identity = bytes.fromhex(read_manifest(tiny_bundle).coding_id)
+    assert find_by_coding_id(identity) == tmp_path / "photo"
+
+
 def test_unknown_coding_id_lists_the_known_ones(
     bundle_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

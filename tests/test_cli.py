@@ -498,13 +498,14 @@ def without_links(*_: object) -> None:
 def start(
     *arguments: str | Path,
     stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     preexec_fn: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "edgeae", *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         preexec_fn=preexec_fn,  # noqa: PLW1509 no other thread holds a lock here
     )
 
@@ -586,6 +587,17 @@ class TestProcess:
         process.communicate()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+
+    def test_progress_bar_stays_out_of_the_json_on_stdout(self, pictures: Path) -> None:
+        pty = pytest.importorskip("pty")
+        terminal, end = pty.openpty()
+        process = start("compress", "-r", pictures, "-m", "tiny", "--json", stderr=end)
+        out, _ = process.communicate()
+        os.close(end)
+        shown = os.read(terminal, 1 << 16)
+        os.close(terminal)
+        assert [json.loads(line)["mode"] for line in out.splitlines()] == ["RGB"] * 3
+        assert b"%" in shown
 
     def test_module_and_program_are_one(self) -> None:
         process = start("--version")

@@ -121,7 +121,8 @@ def _progress(jobs: list[Job], *, quiet: bool) -> Iterator[tuple[Iterator[Job], 
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
+    # Redirected, the JSON lines of stdout would land on the terminal of stderr.
+    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
         yield (
             iter(progress.track(jobs, description="")),
             lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),

@@ -65,9 +65,13 @@ def compress(
     Says for each: size in pixels, bits per pixel of the file, its size, how many times smaller it
     is than the raw 8-bit samples, and the time from reading to writing.
 
-    Examples: `edgeae compress img.png`, `edgeae compress -r photos -o small -q 30`,
-    `edgeae compress img.png -o z.npy`, `edgeae compress - -o - <img.png >img.eae`.
-    """
+    \b
+    Examples:
+      edgeae compress img.png
+      edgeae compress -r photos -o small -q 30
+      edgeae compress img.png -o z.npy
+      edgeae compress - -o - <img.png >img.eae
+    """  # noqa: D301 click keeps the lines after this mark as they are
     jobs = plan(
         inputs,
         output_to,
@@ -125,9 +129,13 @@ def decompress(
 ) -> None:
     """Decompress .eae files, or latents in .npy files, to pictures.
 
-    Examples: `edgeae decompress img.eae`, `edgeae decompress img.eae -o img.jpg`,
-    `edgeae decompress -r small -o photos`, `edgeae decompress - -o - --format png <img.eae`.
-    """
+    \b
+    Examples:
+      edgeae decompress img.eae
+      edgeae decompress img.eae -o img.jpg
+      edgeae decompress -r small -o photos
+      edgeae decompress - -o - --format png <img.eae
+    """  # noqa: D301 click keeps the lines after this mark as they are
     suffix = f".{(format or 'png').lstrip('.').lower()}"
     jobs = plan(
         inputs,

@@ -43,9 +43,9 @@ def card(
     )
     sections.append(
         "## Make it again\n\n"
-        f"    edgeae train {recipe['name']} --data PICTURES --val PICTURES "
-        f"--minutes {training['minutes']:g}\n"
-        f"    edgeae export CHECKPOINT --data PICTURES --val PICTURES --name {name}\n\n"
+        f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} "
+        f"--minutes {training['minutes']:g} -o run\n"
+        f"    edgeae export run/checkpoint.safetensors --data PICTURES --val HELD_OUT -o {name}\n\n"
         "The recipe, with every number:\n\n" + _table(("key", "value"), recipe.items())
     )
     return "\n\n".join(sections) + "\n"

@@ -105,5 +105,61 @@ def _with_decay(recipe: Recipe, decay: float | None) -> Recipe:
 
 def _starting_weights(path: Path) -> Checkpoint:
     from edgeae_export.checkpoint import Checkpoint
+    from edgeae_export.read_weights import checkpoint_of_bundle
 
-    return Checkpoint.load(path)
+    return checkpoint_of_bundle(path) if path.is_dir() else Checkpoint.load(path)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of edgeae train.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle; a new one.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Training pictures; the tables are fitted to them.")
+    ],
+    validation: Annotated[
+        list[Path], typer.Option("--val", help="Held-out pictures: parity, rates, distortions.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle; by default that of its folder.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="One line for people.")] = "",
+    latent_space: Annotated[
+        str | None,
+        typer.Option(help="Names the training run whose latents these are; by default a new one."),
+    ] = None,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="How many of --data the tables are fitted to.")
+    ] = 200,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Export a checkpoint as a bundle: graphs, tables, manifest, card; only if all checks pass.
+
+    Example: edgeae export runs/m/checkpoint.safetensors --data photos/ --val held-out/ -o bundle/
+    """
+    with _export_extra():
+        import torch
+
+        from edgeae_export.checkpoint import Checkpoint
+        from edgeae_export.export import export as run
+        from edgeae_export.pictures import load_pictures
+        from edgeae_export.write_bundle import Label
+
+        torch.set_num_threads(threads)
+        trained = Checkpoint.load(checkpoint)
+        chosen = name or out.name
+        label = Label(
+            name=chosen,
+            description=description or f"Photo codec of recipe {trained.recipe.name}",
+            latent_space=latent_space or f"{chosen}-{trained.progress.step}",
+        )
+        available = load_pictures(data)
+        manifest = run(
+            trained,
+            available[:: -(-len(available) // pictures)],
+            load_pictures(validation),
+            out,
+            label,
+        )
+    for quality, bpp, psnr in manifest.rate_distortion:
+        typer.echo(f"quality {quality:5g}  {bpp:.4f} bpp  {psnr:.2f} dB", err=True)
+    typer.echo(f"{out}: use it with: edgeae compress -m {out} picture.png", err=True)

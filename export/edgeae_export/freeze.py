@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PSEUDO_COUNTS = 100.0  # weight of the prior against the histogram, in symbols a row
 ROW_LENGTHS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
 TAIL_SHARES = (0.0, 2.0**-14, 2.0**-12, 2.0**-10, 2.0**-8)  # of z, left to the escape on each side
+NEGLIGIBLE = 2.0**-20  # share of escapes below which a longer row gains nothing
 LONGEST = ROW_LENGTHS[-1]
 
 
@@ -90,6 +91,8 @@ def _scale_row(probabilities: Floats) -> NDArray[np.int64]:
         row = integer_frequencies(np.append(inside, outside.sum()))
         rows.append(row)
         costs.append(_cost_bits(inside, outside, np.arange(len(outside)), row))
+        if outside.sum() < NEGLIGIBLE:
+            break
     return rows[int(np.argmin(costs))]
 
 

@@ -14,6 +14,7 @@ import torch
 
 from edgeae.bundle import GRAPHS, Bundle, graph_file
 from edgeae.errors import BundleError
+from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.graph_builder import initializers, is_depthwise
 from edgeae_export.layouts import from_depthwise_kernel, from_kernel, from_patch_kernel
 from edgeae_export.networks.photo import PhotoCodec
@@ -47,6 +48,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     graphs = {name: onnx.load_from_string(bundle.read(graph_file(name))) for name in GRAPHS}
     return weights_of(graphs, codec)
+
+
+def checkpoint_of_bundle(path: Path) -> Checkpoint:
+    """Return the weights of bundle folder ``path`` as a checkpoint from which training can start.
+
+    It has no moments and no prior of z, which a bundle does not carry.
+    """
+    weights = {f"codec.{key}": value for key, value in read_weights(path).items()}
+    recipe: Any = Bundle.load(path).manifest.training["recipe"]
+    tensors = {f"{group}.{k}": v for group in ("model", "average") for k, v in weights.items()}
+    progress = Progress(step=0, seconds=0.0, megapixels=0.0)
+    return Checkpoint(Recipe(**recipe), progress, tensors, {})
 
 
 def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str, Tensor]:

@@ -124,7 +124,8 @@ class Run:
                     "exp_avg": groups["first"][name].to(parameter.device),
                     "exp_avg_sq": groups["second"][name].to(parameter.device),
                 }
-        self.mean_loss.copy_(checkpoint.group("loss")["mean"])
+        if "loss.mean" in checkpoint.tensors:
+            self.mean_loss.copy_(checkpoint.tensors["loss.mean"])
 
 
 def choose_device(name: str) -> str:

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeae.bundle import Bundle
+from edgeae.codec import Codec
+from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.metrics import psnr_db
+from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.export import export
+from edgeae_export.klt import principal_components
+from edgeae_export.networks.layers import space_to_depth
+from edgeae_export.networks.photo import GREY, PhotoCodec
+from edgeae_export.photo_graphs import fractional_bits, is_kernel
+from edgeae_export.read_weights import read_weights
+from edgeae_export.recipe import Recipe
+from edgeae_export.write_bundle import Label
+from export.made_pictures import made_picture
+from export.random_codec import random_model
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+RECIPE = Recipe.load(str(Path(__file__).with_name("tiny.toml")))
+PICTURES = [made_picture(seed, 96, 128) for seed in range(4)]
+HELD_OUT = [made_picture(9, 70, 100)]
+LABEL = Label(name="small", description="For a test.", latent_space="small-1")
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    """A transform codec without training: principal components, deep paths switched off."""
+    model = random_model(RECIPE.shape)
+    codec = model.codec
+    pixels = torch.from_numpy(np.stack([p[:64, :128] for p in PICTURES])).float() - GREY
+    patches = space_to_depth(space_to_depth(pixels, 8), 2)
+    basis, _ = principal_components([patches], RECIPE.latent_channels)
+    codec.encoder.linear.copy_(basis)
+    codec.decoder.linear.copy_(basis.T)
+    for switched_off in (codec.encoder.tail, codec.decoder.tail):
+        for parameter in switched_off.parameters():
+            parameter.zero_()
+    codec.decoder.linear_overlap.zero_()
+    codec.inverse_gain.log.copy_(-codec.gain.log)
+    codec.hyper_decoder.scale.tail.bias.add_(2)
+    tensors = {f"average.{key}": value for key, value in model.state_dict().items()}
+    return Checkpoint(RECIPE, Progress(3, 90.0, 1.5), tensors, {"data": "made"})
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "small"
+    export(checkpoint, PICTURES, HELD_OUT, folder, LABEL)
+    return folder
+
+
+def test_bundle_is_whole_and_codes_pictures(bundle: Path) -> None:
+    opened = Bundle.load(bundle)
+    opened.verify()
+    assert opened.manifest.name == "small"
+    assert opened.manifest.training["steps"] == 3
+    codec = Codec(opened, threads=1)
+    picture = made_picture(20, 90, 61)
+    small, large = codec.compress(picture, 0), codec.compress(picture, 100)
+    assert len(small) < len(large)
+    assert psnr_db(picture, codec.decompress(large)) > psnr_db(picture, codec.decompress(small))
+
+
+def test_rates_and_distortions_rise_with_quality(bundle: Path) -> None:
+    points = np.array(Bundle.load(bundle).manifest.rate_distortion)
+    assert points.shape == (7, 3)
+    assert (np.diff(points[:, 1]) > 0).all()
+    assert points[-1, 2] > points[0, 2]
+
+
+def test_card_says_what_where_from_and_how_well(bundle: Path) -> None:
+    text = (bundle / "card.md").read_text(encoding="utf-8")
+    for part in ("# small", "| data | made |", "| 100 |", "largest sum", "edgeae export"):
+        assert part in text
+
+
+def test_equal_checkpoints_give_equal_files(
+    bundle: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    export(checkpoint, PICTURES, HELD_OUT, tmp_path / "again", LABEL)
+    for path in sorted(bundle.iterdir()):
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+def test_training_can_start_again_from_the_bundle(bundle: Path, checkpoint: Checkpoint) -> None:
+    codec = PhotoCodec(checkpoint.recipe.shape)
+    codec.load_state_dict(read_weights(bundle))
+    average = checkpoint.group("average")
+    for key, value in codec.state_dict().items():
+        expected, unit = average[f"codec.{key}"], 1e-7
+        if key.startswith("hyper_decoder.scale."):
+            unit = 1 / 128
+            if is_kernel(key):
+                most = 127 * 2.0 ** -fractional_bits(codec)[key]
+                expected = expected.clamp(-most, most)
+        torch.testing.assert_close(value, expected, atol=unit, rtol=1e-3)
+
+
+def test_an_existing_folder_is_left_alone(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="exists; remove it"):
+        export(checkpoint, PICTURES, HELD_OUT, tmp_path, LABEL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_bound_leaves_no_folder(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    key = "average.codec.hyper_decoder.scale.head.bias"
+    tensors = {**checkpoint.tensors, key: checkpoint.tensors[key] + 1e6}
+    with pytest.raises(BoundError, match=r"scale\.head: channel \d may sum to 128"):
+        export(replace(checkpoint, tensors=tensors), PICTURES, HELD_OUT, tmp_path / "b", LABEL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_without_a_weight_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    tensors = dict(checkpoint.tensors)
+    del tensors["average.codec.gain.log"]
+    with pytest.raises(BundleError, match=r"checkpoint of tiny: .*codec\.gain\.log"):
+        export(replace(checkpoint, tensors=tensors), PICTURES, HELD_OUT, tmp_path / "b", LABEL)
