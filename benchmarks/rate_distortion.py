@@ -29,7 +29,6 @@ from peers import versions as peer_versions
 import edgeae
 from edgeae.errors import EdgeaeError
 from edgeae.images.files import read_picture
-from edgeae.images.padding import to_grey
 from edgeae.metrics import MS_SSIM_MIN_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr_db
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def measure(coder: Coder, pixels: NDArray[np.uint8]) -> list[Point]:
         data = coder.compress(pixels, quality)
         decoded = coder.decompress(data)
         if decoded.ndim > pixels.ndim:  # formats without a grey mode
-            decoded = to_grey(decoded)
+            decoded = np.rint(decoded.mean(axis=-1)).astype(np.uint8)
         similarity = None
         if min(height, width) >= MS_SSIM_MIN_SIDE:
             similarity = ms_ssim(pixels, decoded)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeae.images.padding import as_rgb, crop, pad, padded_size, to_grey
+from edgeae.images.padding import as_rgb, crop, pad, padded_size
 
 sides = st.integers(1, 150)
 multiples = st.sampled_from([1, 2, 16, 64])
@@ -42,17 +42,6 @@ def test_picture_that_fits_is_not_copied() -> None:
 def test_crop_is_a_view() -> None:
     padded = pattern(64, 64, 3)
     assert np.shares_memory(crop(padded, 3, 5), padded)
-
-
-def test_grey_survives_the_way_through_rgb() -> None:
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(to_grey(as_rgb(grey)), grey)
-
-
-def test_grey_of_a_colour_is_the_luma_that_pillow_computes() -> None:
-    image = pytest.importorskip("PIL.Image")
-    rgb = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    np.testing.assert_array_equal(to_grey(rgb), np.asarray(image.fromarray(rgb).convert("L")))
 
 
 def test_grey_as_rgb_pads_to_contiguous() -> None:

@@ -76,16 +76,3 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.ndim == 3:
         return pixels
     return np.broadcast_to(pixels[:, :, np.newaxis], (*pixels.shape, 3))
-
-
-def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the (H, W) luma of a decoded (H, W, 3) picture; exact where R = G = B.
-
-    Integer BT.601 weights, 16 bits: the same grey on every machine.
-    """
-    grey = pixels[:, :, 0] * np.uint32(19_595)
-    grey += pixels[:, :, 1] * np.uint32(38_470)
-    grey += pixels[:, :, 2] * np.uint32(7_471)
-    grey += np.uint32(1 << 15)
-    grey >>= np.uint32(16)
-    return grey.astype(np.uint8)

@@ -89,13 +89,16 @@ def export(
         scale_tables=freeze_scale_tables(histograms),
     )
     partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
     partial.mkdir(parents=True)
-    write_contents(partial, contents)
-    write_manifest(partial, contents, label, checkpoint, (), bounds)
-    points = rate_distortion(partial, held_out)
-    manifest = write_manifest(partial, contents, label, checkpoint, points, bounds)
-    partial.rename(out)
+    try:
+        write_contents(partial, contents)
+        write_manifest(partial, contents, label, checkpoint, (), bounds)
+        points = rate_distortion(partial, held_out)
+        manifest = write_manifest(partial, contents, label, checkpoint, points, bounds)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 

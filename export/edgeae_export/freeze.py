@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-PSEUDO_COUNTS = 100.0  # weight of the prior against the histogram, in symbols a row
+PSEUDO_COUNTS = 20.0  # weight of the prior against the histogram, in symbols a row
 ROW_LENGTHS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
 TAIL_SHARES = (0.0, 2.0**-14, 2.0**-12, 2.0**-10, 2.0**-8)  # of z, left to the escape on each side
 NEGLIGIBLE = 2.0**-20  # share of escapes below which a longer row gains nothing

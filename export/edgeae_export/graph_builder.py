@@ -136,6 +136,15 @@ class GraphBuilder:
             attributes["group"] = outputs
         return self.add("Conv", x, weight, *([bias] if bias else []), **attributes)
 
+    def blocked(self, x: str, channels: int) -> str:
+        """Append a convolution that changes nothing, which keeps a residual stream fast.
+
+        onnxruntime keeps values in blocked layout from one convolution to the next, and merges
+        a residual's addition into a convolution only if the stream began with one.
+        """
+        ones = self.constant(np.ones((channels, 1, 1, 1), np.float32))
+        return self.add("Conv", x, ones, kernel_shape=[1, 1], group=channels)
+
     def clip(self, x: str, low: float, high: float) -> str:
         """Append a Clip to ``low``..``high``."""
         return self.add("Clip", x, self.scalar(low), self.scalar(high))

@@ -84,8 +84,8 @@ def half_precision_loss(
         rates.append(100 * (after[0] / before[0] - 1))
         psnrs.append(10 * np.log10(after[1] / before[1]))
     return {
-        "half precision, rate %": round(float(max(rates)), 4),
-        "half precision, loss dB": round(float(max(psnrs)), 4),
+        "half precision, rate %": round(float(max(rates)), 4) + 0.0,  # no -0
+        "half precision, loss dB": round(float(max(psnrs)), 4) + 0.0,
     }
 
 

@@ -182,7 +182,7 @@ def decoder(weights: Weights, blocks8: int, blocks16: int) -> ModelProto:
     klt = b.depth_to_space(klt, 2)
     deep = b.conv(y, "decoder.head", input_scale=PIXEL_SCALE)
     deep = b.conv(_blocks(b, deep, "decoder.blocks16", blocks16), "decoder.up")
-    deep = b.depth_to_space(deep, 2)
+    deep = b.blocked(b.depth_to_space(deep, 2), len(weights["decoder.pixels.weight"]))
     deep = b.add("Add", deep, b.conv(klt, "decoder.pixels", input_scale=PIXEL_SCALE))
     deep = _blocks(b, deep, "decoder.blocks8", blocks8)
     x = b.add("Add", klt, b.conv(deep, "decoder.tail", output_scale=1 / PIXEL_SCALE))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeae_export.pictures import CropSampler, load_pictures
 from PIL import Image
 
 from edgeae.errors import ImageError
+from edgeae_export.pictures import CropSampler, load_pictures
 from export.made_pictures import made_picture, write_pictures
 
 pytestmark = pytest.mark.torch

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from edgeae.errors import BoundError, BundleError, GraphError
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.networks.photo import ANCHORS
 from edgeae_export.recipe import Recipe
 from edgeae_export.train import Budget, Report, Run, choose_device, learning_rate, train
-
-from edgeae.errors import BoundError, BundleError, GraphError
 from export.made_pictures import write_pictures
 
 pytestmark = pytest.mark.torch

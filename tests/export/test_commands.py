@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from edgeae.cli.app import app
+from export.made_pictures import made_picture, write_pictures
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+TINY = str(Path(__file__).with_name("tiny.toml"))
+
+
+def run(*arguments: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_train_export_compress_decompress(tmp_path: Path) -> None:
+    torch.compiler.set_stance("force_eager")
+    photos = write_pictures(tmp_path / "photos", 6)
+    out, bundle = tmp_path / "run", tmp_path / "bundle"
+    trained = ("train", photos, "--val", photos, "-o", out, "--recipe", TINY, "--minutes", "0.05")
+    assert run(*trained, "--quiet")[0] == 0
+    assert run(*trained)[0] == 7  # neither overwritten nor gone on from unasked
+    checkpoint = out / "checkpoint.safetensors"
+    exported = ("export", checkpoint, "--data", photos, "--val", photos, "-o", bundle)
+    code, output = run(*exported)
+    assert code == 0, output
+    assert run(*exported)[0] == 7
+    picture, packed, again = (tmp_path / name for name in ("p.png", "p.eae", "again.png"))
+    pixels = made_picture(99)
+    Image.fromarray(pixels).save(picture)
+    assert run("compress", "-m", bundle, "-q", "90", picture)[0] == 0
+    assert run("decompress", "-m", bundle, packed, "-o", again)[0] == 0
+    error = np.asarray(Image.open(again)).astype(float) - pixels
+    assert np.square(error).mean() < 100
+    restarted = ("train", photos, "--val", photos, "-o", tmp_path / "again", "--recipe", TINY)
+    assert run(*restarted, "--minutes", "0.02", "--init", bundle, "--quiet")[0] == 0
+
+
+def test_training_without_pictures_is_exit_6(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    code, output = run(
+        "train", tmp_path / "photos", "--val", tmp_path, "-o", tmp_path / "run", "--recipe", TINY
+    )
+    assert code == 6
+    assert "no picture" in output
