@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgeae_export.train import Report
+    from edgeae_export.log import Report
 
 
 @contextmanager

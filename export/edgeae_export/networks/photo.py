@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 PATCH = 768  # 16 x 16 x 3 pixels of a latent position
 ANCHORS = 8  # rate anchors; quality 0..100 runs over 0..ANCHORS - 1
+ANCHOR_STEP = 100 / (ANCHORS - 1)  # of quality, from anchor to anchor
 GREY = 128.0  # subtracted from pixels
 PIXEL_SCALE = 1 / 64  # of the deep paths' inputs, so that they are near unit size
 SYMBOL_CLIP = 8  # largest symbol magnitude that the context looks at
@@ -71,7 +72,7 @@ class PhotoShape:
 
 def anchor_weights(quality: Tensor) -> Tensor:
     """Weights [N, ANCHORS] of linear interpolation between anchors; ``quality`` [N] 0..100."""
-    position = quality * ((ANCHORS - 1) / 100)
+    position = quality / ANCHOR_STEP
     anchors = torch.arange(ANCHORS, dtype=quality.dtype, device=quality.device)
     return (1 - (position[:, None] - anchors).abs()).clamp(min=0)
 

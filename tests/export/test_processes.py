@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import multiprocessing
+
+from edgeae_export.checkpoint import Checkpoint
+from edgeae_export.processes import Processes
+from export.made_pictures import write_pictures
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+TINY = str(Path(__file__).with_name("tiny.toml"))
+
+
+def exchange(rank: int, folder: str) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": Path(folder, "port").read_text(),
+    }
+    processes = Processes.join()
+    matrix, number = torch.full((2, 3), float(rank)), torch.tensor([10.0 * rank])
+    processes.average([matrix, number])
+    shared = torch.tensor([float(rank + 7)])
+    processes.share([shared])
+    torch.save((matrix, number, shared), Path(folder, f"{rank}.pt"))
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_two_processes_average_and_share(tmp_path: Path) -> None:
+    (tmp_path / "port").write_text(str(free_port()))
+    multiprocessing.spawn(exchange, args=(str(tmp_path),), nprocs=2)
+    for rank in range(2):
+        matrix, number, shared = torch.load(tmp_path / f"{rank}.pt")
+        assert torch.equal(matrix, torch.full((2, 3), 0.5))
+        assert torch.equal(number, torch.tensor([5.0]))
+        assert torch.equal(shared, torch.tensor([7.0]))
+
+
+def test_training_in_two_processes_writes_one_checkpoint(tmp_path: Path) -> None:
+    photos = write_pictures(tmp_path / "photos", 6)
+    out = tmp_path / "run"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc-per-node", "2", "-m", "edgeae", "train", str(photos), "--val", str(photos)]
+    launch += ["-o", str(out), "--recipe", TINY, "--minutes", "0.05", "--quiet"]
+    subprocess.run(launch, check=True, env=os.environ | {"TORCHDYNAMO_DISABLE": "1"}, timeout=300)
+    checkpoint = Checkpoint.load(out / "checkpoint.safetensors")
+    assert checkpoint.progress.step > 0
+    assert checkpoint.history["threads"] == "2 x 1"
+    assert (out / "log.jsonl").read_text().count('"start"') == 1
