@@ -18,6 +18,7 @@ from edgeae.errors import GraphError
 from edgeae.known_answer import index_sha256
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, scatter
+from edgeae.rounding import cheapest, nearest, thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class ChannelPrior:
 
     def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32]) -> Coded:
         """Return ``y`` rounded."""
-        return self.restore(_rounded(y, self._tables.VALUE_LIMIT), NO_HYPER_LATENTS)
+        return self.restore(nearest(y, self._tables.VALUE_LIMIT), NO_HYPER_LATENTS)
 
     def decode(self, decoder: Decoder, height: int, width: int) -> Coded:
         """Return the latents in the one section there is."""
@@ -96,6 +97,7 @@ class Hyperprior:
         self._masks = bundle.masks
         self._channel_tables = bundle.channel_tables
         self._scale_tables = tables
+        self._thresholds = thresholds(tables)
         self._hyper_encoder = encoder
         self._hyper_decoder = decoder
 
@@ -112,9 +114,7 @@ class Hyperprior:
             mean: NDArray[np.float32],
             rows: NDArray[np.uint8],
         ) -> NDArray[np.int16]:
-            symbols = _rounded(gather(scaled[0], mask) - mean, limit)
-            symbols[rows == 0] = 0  # by definition of row 0, and without a bit
-            return symbols
+            return cheapest(gather(scaled[0], mask) - mean, rows, self._thresholds, limit)
 
         return self._steps(z[0], fill)
 
@@ -201,18 +201,6 @@ def _check_shapes(
         raise GraphError(
             f"{graph}.onnx: gives outputs of {found}, not {expected}; export the bundle again"
         )
-
-
-def _rounded(values: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
-    rounded = np.rint(values)
-    lowest, highest = rounded.min(initial=0), rounded.max(initial=0)
-    if not -limit <= lowest <= highest <= limit:
-        if not np.isfinite(lowest + highest):
-            raise GraphError(
-                "the encoder gave latents that are not finite numbers; train the model further"
-            )
-        np.clip(rounded, -limit, limit, out=rounded)
-    return rounded.astype(np.int16)
 
 
 def _channel_section(values: NDArray[np.int16], tables: ChannelTables) -> Section:

@@ -41,12 +41,15 @@ def card(
         "## Checked at export\n\nGraphs against the networks they were made from.\n\n"
         + _table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
     )
+    start = "--init START " if "init" in training else ""
     sections.append(
         "## Make it again\n\n"
-        f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} "
-        f"--minutes {training['minutes']:g} -o run\n"
+        f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} {start}"
+        f"--minutes {training['minutes']:g} --decay {recipe['decay']:g} -o run\n"
         f"    edgeae export run/checkpoint.safetensors --data PICTURES --val HELD_OUT -o {name}\n\n"
-        "The recipe, with every number:\n\n" + _table(("key", "value"), recipe.items())
+        + (f"START is a checkpoint of {training['init']}.\n\n" if start else "")
+        + "The recipe, with every number:\n\n"
+        + _table(("key", "value"), recipe.items())
     )
     return "\n\n".join(sections) + "\n"
 

@@ -16,7 +16,7 @@ import torch
 
 from edgeae.errors import BundleError, OutputError
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
-from edgeae_export.histograms import count_symbols
+from edgeae_export.histograms import count_symbols, product_rounding
 from edgeae_export.integer_bound import prove_integer_bound
 from edgeae_export.measure import rate_distortion
 from edgeae_export.networks.photo import PhotoCodec
@@ -81,7 +81,9 @@ def export(
     bounds |= half_precision_loss(trained, model, held_out)
     layer = max(sums, key=lambda name: sums[name])
     bounds[f"{layer}, largest sum (below 2**24)"] = float(sums[layer])
-    histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES)
+    first = freeze_scale_tables(count_symbols(model.codec, pictures, TABLE_QUALITIES))
+    rounding = product_rounding(first)  # what the encoder sends depends on the tables
+    histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES, rounding)
     contents = Contents(
         graphs=graphs,
         masks=model.codec.masks.numpy(),

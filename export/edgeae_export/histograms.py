@@ -9,14 +9,17 @@ import numpy as np
 import torch
 
 from edgeae.images.padding import pad
+from edgeae.rounding import cheapest, thresholds
 from edgeae_export.networks.photo import HYPER_CLIP, SCALES
-from edgeae_export.rate_distortion import code_steps
+from edgeae_export.rate_distortion import code_steps, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
+    from edgeae.entropy.tables import ScaleTables
     from edgeae_export.networks.photo import PhotoCodec
 
 MAGNITUDES = 2048  # larger ones are counted as the largest; rows end at 254 anyway
@@ -31,9 +34,24 @@ class Histograms:
     hyper: NDArray[np.int64]  # (Cz, 2 * HYPER_CLIP + 1), of z = -HYPER_CLIP..HYPER_CLIP
 
 
+def product_rounding(tables: ScaleTables) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the rounding that the product's encoder does with ``tables``, for `code_steps`."""
+    bounds = thresholds(tables)
+
+    def rounding(residual: Tensor, index: Tensor) -> Tensor:
+        rows = index.numpy().astype(np.uint8).reshape(-1)
+        symbols = cheapest(residual.numpy().reshape(-1), rows, bounds, tables.VALUE_LIMIT)
+        return torch.from_numpy(symbols.astype(np.float32)).view_as(residual)
+
+    return rounding
+
+
 @torch.no_grad()
 def count_symbols(
-    codec: PhotoCodec, pictures: Iterable[NDArray[np.uint8]], qualities: Sequence[float]
+    codec: PhotoCodec,
+    pictures: Iterable[NDArray[np.uint8]],
+    qualities: Sequence[float],
+    rounding: Callable[[Tensor, Tensor], Tensor] = nearest,
 ) -> Histograms:
     """Return the histograms of ``pictures`` (H, W, 3) coded at each of ``qualities``."""
     magnitudes = torch.zeros(SCALES * MAGNITUDES, dtype=torch.int64)
@@ -46,7 +64,7 @@ def count_symbols(
         for quality in qualities:
             scaled = y * codec.gain(torch.tensor([quality]))
             z = codec.hyper_encoder(scaled).round().clamp(-HYPER_CLIP, HYPER_CLIP)
-            symbols, _, index = code_steps(codec, scaled, z)
+            symbols, _, index = code_steps(codec, scaled, z, rounding)
             flat = index.long() * MAGNITUDES + symbols.abs().clamp(max=MAGNITUDES - 1).long()
             magnitudes += torch.bincount(flat.flatten(), minlength=len(magnitudes))
             flat = torch.arange(channels) * values + z.long() + HYPER_CLIP

@@ -16,6 +16,8 @@ from edgeae_export.networks.photo import HYPER_CLIP, PhotoCodec
 from edgeae_export.networks.prior import ChannelPrior, laplace_bits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -77,15 +79,28 @@ class PhotoModel(nn.Module):
         return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, error
 
 
-def code_steps(codec: PhotoCodec, scaled: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Symbols, mean and scale index [N, h, w, C] of the encoder's loop over the masks."""
+def nearest(residual: Tensor, index: Tensor) -> Tensor:
+    """Symbols of the residuals, whatever the scale index."""
+    return residual.round()
+
+
+def code_steps(
+    codec: PhotoCodec,
+    scaled: Tensor,
+    z: Tensor,
+    rounding: Callable[[Tensor, Tensor], Tensor] = nearest,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Symbols, mean and scale index [N, h, w, C] of the encoder's loop over the masks.
+
+    ``rounding`` maps residuals and scale indexes to symbols; gradients pass straight through it.
+    """
     trunks = (codec.hyper_decoder.mean.trunk(z), codec.hyper_decoder.scale.trunk(z))
     symbols = torch.zeros_like(scaled)
     mean, index = torch.zeros_like(scaled), torch.zeros_like(scaled)
     for step, mask in enumerate(codec.tiled_masks(*scaled.shape[1:3])):
         step_mean, step_index = codec.hyper_decoder.step(trunks, symbols, step)
         residual = scaled - step_mean
-        rounded = straight_through(residual, residual.round()) * (step_index > 0)
+        rounded = straight_through(residual, rounding(residual, step_index)) * (step_index > 0)
         symbols = symbols + rounded * mask
         mean = mean + step_mean * mask
         index = index + step_index * mask
