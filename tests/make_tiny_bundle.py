@@ -22,12 +22,15 @@ from edgeae_export import klt
 from edgeae_export.checkpoint import Progress
 from edgeae_export.export import export
 from edgeae_export.pictures import CropSampler
+from edgeae_export.processes import Processes
 from edgeae_export.recipe import Recipe
-from edgeae_export.train import Run, loss_of, step_once
+from edgeae_export.state import Run
+from edgeae_export.train import loss_of, step_once
 from edgeae_export.write_bundle import Label
 
 TINY = Path(__file__).parent / "bundles" / "tiny"
 STEPS = 300
+ALONE = Processes(rank=0, count=1)
 LABEL = Label(
     name="tiny",
     description="Smallest bundle that works, for tests; do not use it for pictures.",
@@ -45,12 +48,13 @@ def trained_run(recipe: Recipe, pictures: list[NDArray[np.uint8]], steps: int) -
     """A run of ``steps`` from the KLT start, counted in steps instead of minutes."""
     torch.set_num_threads(1)
     sampler = CropSampler(pictures, recipe.seed)
+    torch.manual_seed(recipe.seed)
     run = Run(recipe, "cpu")
     klt.start(run.model.codec, sampler, recipe.lambdas(), recipe.crop)
     run.average = {k: v.detach().clone() for k, v in run.model.named_parameters()}
     for step in range(steps):
         rate = recipe.learning_rate * min(1.0, 2 * (1 - step / steps))
-        step_once(run, loss_of, sampler, rate, "cpu")
+        step_once(run, loss_of, sampler, rate, ALONE)
         run.progress = Progress(step + 1, 0.0, (step + 1) * recipe.batch * recipe.crop**2 / 1e6)
     return run
 
