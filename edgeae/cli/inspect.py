@@ -32,8 +32,8 @@ def info(
     """Say what is in a file or a bundle.
 
     A file: picture, quality, the model it needs, and the bytes of each section, with every
-    checksum over bytes verified. A bundle: what it is, its files with every hash verified, where it
-    came from, and the providers that can run it here.
+    checksum over bytes verified. A bundle: what it is, its files with every hash verified, and
+    where it came from. Both: the providers that can run it here.
     """
     for text in inputs:
         fields = _describe(text, max_pixels)
@@ -81,6 +81,7 @@ def _describe(text: str, max_pixels: int) -> dict[str, object]:
 
 def _describe_file(path: Path, max_pixels: int) -> dict[str, object]:
     from edgeae.container import HEADER_BYTES_MAX, Container, read_header
+    from edgeae.graphs import available_providers
     from edgeae.npy import is_npy, latents_from_npy
 
     with path.open("rb") as file:
@@ -111,6 +112,7 @@ def _describe_file(path: Path, max_pixels: int) -> dict[str, object]:
         "model": _model_for(coding_id),
         **({} if named is None else _sections(named, len(data))),
         **shapes,
+        "providers": list(available_providers()),
     }
 
 
