@@ -1,7 +1,8 @@
 """Rate and distortion of a batch of crops, in bits per pixel and squared grey levels.
 
 Training measures the rate on noise and the distortion on straight-through rounding
-(Minnen 2020, arXiv:2007.08739, section 3.3); evaluation rounds both, as the product does.
+(Minnen 2020, arXiv:2007.08739, section 3.3); evaluation rounds both to the
+nearest. The product rounds by rate and distortion besides (``edgeae.rounding``).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class PhotoModel(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, pixels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``forward``, with true rounding of symbols, hyper-latents and pixels."""
+        """As ``forward``, with symbols, hyper-latents and pixels rounded to the nearest integer."""
         codec = self.codec
         scaled = codec.encoder(pixels) * codec.gain(quality)
         z = codec.hyper_encoder(scaled).round().clamp(-HYPER_CLIP, HYPER_CLIP)
