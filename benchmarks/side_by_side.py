@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from peers import PEERS
 from PIL import Image, ImageDraw, ImageFont
 
 import edgeae
+from edgeae.evaluation.peers import PEERS
 from edgeae.metrics import bits_per_pixel, psnr_db
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from peers import Peer
+
+    from edgeae.evaluation.peers import Peer
 
     Pixels = NDArray[np.uint8]
 

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
+
+    Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
 PEAK = 255  # data range of a uint8 sample
 
@@ -31,6 +36,7 @@ WINDOW = tuple((_GAUSSIAN / _GAUSSIAN.sum()).tolist())
 MS_SSIM_MIN_SIDE = (WINDOW_TAPS - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
 
 _STRIP_SAMPLES = 1 << 20  # differences are squared in pieces: 4 MB beside the two pictures
+_SSIM_STRIP_SAMPLES = 1 << 16  # maps of 0.5 MB: stay in the cache, 4 times as fast as whole planes
 
 
 def bits_per_pixel(byte_count: int, height: int, width: int) -> float:
@@ -101,9 +107,16 @@ def ms_ssim(reference: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
             f"MS-SSIM needs both sides of at least {MS_SSIM_MIN_SIDE} pixels, "
             f"the picture has {width}x{height}; use PSNR for small pictures"
         )
-    x, y = np.atleast_3d(reference), np.atleast_3d(picture)
-    channels = [_ms_ssim_plane(x[:, :, c], y[:, :, c]) for c in range(x.shape[2])]
-    return math.fsum(channels) / len(channels)
+    x: Samples = np.atleast_3d(reference)
+    y: Samples = np.atleast_3d(picture)
+    channels = np.ones(x.shape[2])
+    for weight in SCALE_WEIGHTS[:-1]:
+        _, contrast_structure = _ssim_terms(x, y)
+        channels *= np.maximum(contrast_structure, 0.0) ** weight
+        x, y = _halve(x), _halve(y)
+    similarity, _ = _ssim_terms(x, y)
+    channels *= np.maximum(similarity, 0.0) ** SCALE_WEIGHTS[-1]
+    return float(channels.mean())
 
 
 def ms_ssim_db(similarity: float) -> float:
@@ -121,20 +134,23 @@ def _check_pair(reference: NDArray[np.uint8], picture: NDArray[np.uint8]) -> Non
         raise ValueError(f"a picture is (H, W) or (H, W, C) and not empty, got {reference.shape}")
 
 
-def _ms_ssim_plane(reference: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
-    x = reference.astype(np.float64)
-    y = picture.astype(np.float64)
-    result = 1.0
-    for weight in SCALE_WEIGHTS[:-1]:
-        _, contrast_structure = _ssim_terms(x, y)
-        result *= max(contrast_structure, 0.0) ** weight
-        x, y = _halve(x), _halve(y)
-    similarity, _ = _ssim_terms(x, y)
-    return float(result * max(similarity, 0.0) ** SCALE_WEIGHTS[-1])
+def _ssim_terms(x: Samples, y: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the means of luminance * contrast * structure and of contrast * structure, (C,)."""
+    height, width = (side - WINDOW_TAPS + 1 for side in x.shape[:2])
+    rows = max(1, _SSIM_STRIP_SAMPLES // x[0].size)
+    totals = np.zeros((2, width, x.shape[2]))  # over rows
+    for top in range(0, height, rows):
+        strip = slice(top, min(top + rows, height) + WINDOW_TAPS - 1)
+        maps = _ssim_maps(x[strip].astype(np.float64), y[strip].astype(np.float64))
+        totals += [terms.sum(axis=0) for terms in maps]
+    similarity, contrast_structure = totals.sum(axis=1) / (height * width)
+    return similarity, contrast_structure
 
 
-def _ssim_terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the means of luminance * contrast * structure and of contrast * structure."""
+def _ssim_maps(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both terms for every window inside a strip, (h - 10, w - 10, C)."""
     mu_x, mu_y = _blur(x), _blur(y)
     mu_xx, mu_yy, mu_xy = mu_x * mu_x, mu_y * mu_y, mu_x * mu_y
     # The sum of both variances is all that the formula needs: one blur less.
@@ -142,28 +158,38 @@ def _ssim_terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, 
     covariance = _blur(x * y) - mu_xy
     contrast_structure = (2 * covariance + C2) / (variances + C2)
     luminance = (2 * mu_xy + C1) / (mu_xx + mu_yy + C1)
-    return float((luminance * contrast_structure).mean()), float(contrast_structure.mean())
+    return luminance * contrast_structure, contrast_structure
 
 
-def _blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted means over all windows that lie inside the plane: (H - 10, W - 10)."""
-    height, width = (side - WINDOW_TAPS + 1 for side in plane.shape)
-    columns = np.zeros((height, plane.shape[1]))
-    result = np.zeros((height, width))
-    for tap, weight in enumerate(WINDOW):
-        columns += weight * plane[tap : tap + height]
-    for tap, weight in enumerate(WINDOW):
-        result += weight * columns[:, tap : tap + width]
+def _blur(strip: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted means over all windows that lie inside the strip, (h - 10, w - 10, C)."""
+    height, width = (side - WINDOW_TAPS + 1 for side in strip.shape[:2])
+    columns = _weighted([strip[tap : tap + height] for tap in range(WINDOW_TAPS)])
+    return _weighted([columns[:, tap : tap + width] for tap in range(WINDOW_TAPS)])
+
+
+def _weighted(taps: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the sum by the window's weights; it is symmetric, so two taps share a product."""
+    middle = WINDOW_TAPS // 2
+    result: NDArray[np.float64] = WINDOW[middle] * taps[middle]
+    pair = np.empty_like(result)
+    for tap in range(middle):
+        np.add(taps[tap], taps[-1 - tap], out=pair)
+        pair *= WINDOW[tap]
+        result += pair
     return result
 
 
-def _halve(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of 2x2 blocks."""
-    height, width = plane.shape
+def _halve(plane: Samples) -> NDArray[np.float32]:
+    """Means of 2x2 blocks; exact in float32: 8 bits and 2 more for each halving."""
+    height, width = plane.shape[:2]
+    even: Samples = plane
     if height % 2 or width % 2:
-        plane = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
-    blocks: NDArray[np.float64] = plane[0::2, 0::2] + plane[1::2, 0::2]
-    blocks += plane[0::2, 1::2]
-    blocks += plane[1::2, 1::2]
-    blocks *= 0.25
+        even = np.pad(  # type: ignore[assignment]  # numpy's stub forgets the samples' type
+            plane, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"
+        )
+    blocks: NDArray[np.float32] = np.add(even[0::2, 0::2], even[1::2, 0::2], dtype=np.float32)
+    blocks += even[0::2, 1::2]
+    blocks += even[1::2, 1::2]
+    blocks *= np.float32(0.25)
     return blocks

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgeae.metrics import MS_SSIM_MIN_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr_db
+from edgeae.metrics import (
+    MS_SSIM_MIN_SIDE,
+    SCALE_WEIGHTS,
+    bits_per_pixel,
+    ms_ssim,
+    ms_ssim_db,
+    psnr_db,
+)
 
 pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -83,6 +92,76 @@ GOLDEN = {
 @pytest.mark.parametrize("shape", list(GOLDEN))
 def test_ms_ssim_agrees_with_pytorch_msssim(shape: tuple[int, int, int]) -> None:
     assert ms_ssim(scene(*shape), damaged(*shape)) == pytest.approx(GOLDEN[shape], abs=5e-6)
+
+
+@pytest.mark.torch
+class TestTorchmetrics:
+    """The values of package torchmetrics; MS-SSIM of one channel, it joins channels first."""
+
+    @pytest.mark.parametrize("shape", [(192, 256, 3), (64, 48, 1), (33, 21, 3)])
+    def test_psnr_is_the_same(self, shape: tuple[int, int, int]) -> None:
+        functional = pytest.importorskip("torchmetrics.functional.image")
+        x, y = scene(*shape), damaged(*shape)
+        expected = functional.peak_signal_noise_ratio(tensor(y), tensor(x), data_range=255.0)
+        assert psnr_db(x, y) == pytest.approx(float(expected), abs=1e-5)
+
+    @pytest.mark.parametrize("shape", [(192, 256), (320, 176), (256, 352)])
+    @pytest.mark.parametrize("channel", [0, 1, 2])
+    def test_ms_ssim_of_valid_windows_is_the_same(
+        self, shape: tuple[int, int], channel: int
+    ) -> None:
+        x, y = scene(*shape, 3)[:, :, channel], damaged(*shape, 3)[:, :, channel]
+        assert ms_ssim(x, y) == pytest.approx(ms_ssim_from_torchmetrics_ssim(x, y), abs=1e-6)
+
+    # Its own loop over scales takes windows over mirrored borders into the coarsest scale, and
+    # drops an odd last row before halving where the authors' code and ours repeat it.
+    @pytest.mark.parametrize(
+        ("shape", "bound"),
+        [((192, 256), 5e-4), ((320, 176), 5e-4), ((512, 512), 1e-4), ((255, 301), 5e-3)],
+    )
+    def test_its_ms_ssim_is_near(self, shape: tuple[int, int], bound: float) -> None:
+        functional = pytest.importorskip("torchmetrics.functional.image")
+        x, y = scene(*shape, 1)[:, :, 0], damaged(*shape, 1)[:, :, 0]
+        measure = functional.multiscale_structural_similarity_index_measure
+        expected = float(measure(tensor(y), tensor(x), data_range=255.0))
+        assert ms_ssim(x, y) == pytest.approx(expected, abs=bound)
+
+
+def ms_ssim_from_torchmetrics_ssim(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> float:
+    """MS-SSIM of one channel, even at each scale, from the package's SSIM of one scale."""
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    pool = pytest.importorskip("torch.nn.functional").avg_pool2d
+    ssim = functional.structural_similarity_index_measure
+    reference, picture, result = tensor(x), tensor(y), 1.0
+    for weight in SCALE_WEIGHTS[:-1]:
+        _, term = ssim(picture, reference, data_range=255.0, return_contrast_sensitivity=True)
+        result *= float(term) ** weight
+        reference, picture = pool(reference, 2), pool(picture, 2)
+    _, similarity = ssim(picture, reference, data_range=255.0, return_full_image=True)
+    return result * float(similarity[..., 5:-5, 5:-5].mean()) ** SCALE_WEIGHTS[-1]
+
+
+def tensor(picture: NDArray[np.uint8]) -> Any:
+    torch = pytest.importorskip("torch")
+    return torch.from_numpy(np.atleast_3d(picture)).permute(2, 0, 1)[None].double()
+
+
+def test_ms_ssim_strips_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = scene(190, 170, 3), damaged(190, 170, 3)
+    whole = ms_ssim(x, y)
+    for samples in (1, 5_000, 1 << 20):
+        monkeypatch.setattr("edgeae.metrics._SSIM_STRIP_SAMPLES", samples)
+        assert ms_ssim(x, y) == pytest.approx(whole, abs=1e-12)
+
+
+def test_ms_ssim_of_two_megapixels_takes_less_than_40_mb() -> None:
+    x = np.tile(scene(250, 250, 3), (4, 8, 1))
+    y = np.tile(damaged(250, 250, 3), (4, 8, 1))
+    tracemalloc.start()
+    ms_ssim(x, y)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 40e6
 
 
 def reference_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:

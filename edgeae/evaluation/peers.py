@@ -12,10 +12,14 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image, features
 
+from edgeae.errors import ImageError, MissingExtraError
+from edgeae.images.damage import one_line
+from edgeae.images.files import read_picture
+
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 ANCHOR = "jpeg420"
@@ -40,6 +44,7 @@ class Peer:
     qualities: tuple[int, ...]
     options: dict[str, Any] = field(default_factory=dict)
     plugin: str = ""  # module whose import lets Pillow read and write the format
+    requirement: str = "pillow"  # the package to install where it cannot run
 
     @property
     def available(self) -> bool:
@@ -49,22 +54,43 @@ class Peer:
         return self.format != "AVIF" or bool(features.check("avif"))
 
     def load(self) -> None:
-        """Make the format known to Pillow."""
+        """Make the format known to Pillow.
+
+        Raises
+        ------
+        MissingExtraError
+            This machine cannot run it.
+        """
+        if not self.available:
+            raise MissingExtraError(
+                f"{self.label} cannot be run here; install it: pip install -U {self.requirement}"
+            )
         if self.plugin:
             module = import_module(self.plugin)
             getattr(module, "register_heif_opener", lambda: None)()
 
-    def compress(self, pixels: NDArray[np.uint8], quality: float) -> bytes:
-        """Return the file of (H, W) or (H, W, 3) uint8 pixels."""
+    def compress(self, pixels: NDArray[np.uint8], quality: int) -> bytes:
+        """Return the file of (H, W) or (H, W, 3) uint8 pixels.
+
+        Raises
+        ------
+        ImageError
+            The format cannot hold a picture of this size.
+        """
         buffer = io.BytesIO()
         image = Image.fromarray(pixels)
-        image.save(buffer, self.format, quality=int(quality), **self.options)
+        try:
+            image.save(buffer, self.format, quality=quality, **self.options)
+        except (OSError, ValueError, SystemError, OverflowError, RuntimeError) as error:
+            size = f"{image.width}x{image.height}"
+            raise ImageError(
+                f"{self.label} cannot code this {size} picture ({one_line(error)}); leave one out"
+            ) from error
         return buffer.getvalue()
 
     def decompress(self, data: bytes) -> NDArray[np.uint8]:
         """Return the picture of a file, grey or RGB."""
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        return read_picture(io.BytesIO(data)).pixels
 
 
 _JPEG = {"optimize": True, "progressive": True}
@@ -79,9 +105,32 @@ PEERS = {
         AVIF_QUALITIES,
         {**AVIF_OPTIONS, "codec": "aom", "advanced": {"tune": "psnr"}},
     ),
-    "jxl": Peer("JPEG XL, effort 7", "JXL", JXL_QUALITIES, {"effort": 7}, "pillow_jxl"),
-    "heic420": Peer("HEIC 4:2:0", "HEIF", HEIC_QUALITIES, {"chroma": 420}, "pillow_heif"),
+    "jxl": Peer(
+        "JPEG XL, effort 7",
+        "JXL",
+        JXL_QUALITIES,
+        {"effort": 7},
+        "pillow_jxl",
+        "pillow-jxl-plugin",
+    ),
+    "heic420": Peer(
+        "HEIC 4:2:0",
+        "HEIF",
+        HEIC_QUALITIES,
+        {"chroma": 420},
+        "pillow_heif",
+        "pillow-heif",
+    ),
 }
+# What a user calls the formats, in the order of tables.
+FORMATS = {"jpeg": ANCHOR, "webp": "webp", "avif": "avif444", "jxl": "jxl", "heic": "heic420"}
+
+
+def load_plugins() -> None:
+    """Make known to Pillow what the installed plug-ins read."""
+    for peer in PEERS.values():
+        if peer.plugin and peer.available:
+            peer.load()
 
 
 def versions() -> dict[str, str]:
@@ -90,9 +139,7 @@ def versions() -> dict[str, str]:
     for name in ("libjpeg_turbo", "webp", "avif"):
         if version := features.version(name):
             found[name] = version
-    for distribution in ("pillow-jxl-plugin", "pillow-heif"):
-        try:
-            found[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
+    for peer in PEERS.values():
+        if peer.plugin and peer.available:
+            found[peer.requirement] = metadata.version(peer.requirement)
     return found

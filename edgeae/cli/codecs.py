@@ -1,0 +1,28 @@
+"""What a command line says about how codecs run, and the codecs themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from edgeae.codec import Codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecOptions:
+    """The options of a command line that are the same for each of its codecs."""
+
+    precision: str
+    provider: str
+    threads: int | None
+
+    def load(self, model: str | os.PathLike[str]) -> Codec:
+        """Return the codec of a bundle; the errors are those of `edgeae.codec.Codec.load`."""
+        from edgeae.codec import Codec
+
+        return Codec.load(
+            model, provider=self.provider, precision=self.precision, threads=self.threads
+        )

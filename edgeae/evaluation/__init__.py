@@ -1,0 +1,1 @@
+"""Rate and distortion of edgeae and of its peers: real files, measured and compared."""
