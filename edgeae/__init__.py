@@ -26,6 +26,7 @@ from edgeae.errors import (
 if TYPE_CHECKING:
     from edgeae.api import compress, decompress, probe
     from edgeae.codec import Codec
+    from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,9 @@ __all__ = [
     "ImageError",
     "MissingExtraError",
     "OutputError",
+    "TargetBpp",
+    "TargetPsnr",
+    "TargetSize",
     "VersionError",
     "__version__",
     "compress",
@@ -50,6 +54,9 @@ __all__ = [
 
 _LAZY = {
     "Codec": "edgeae.codec",
+    "TargetBpp": "edgeae.rate_control",
+    "TargetPsnr": "edgeae.rate_control",
+    "TargetSize": "edgeae.rate_control",
     "compress": "edgeae.api",
     "decompress": "edgeae.api",
     "probe": "edgeae.api",

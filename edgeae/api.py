@@ -8,27 +8,30 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeae.bundle import DEFAULT_MODEL, MANIFEST, find_bundle, find_by_coding_id
-from edgeae.codec import DEFAULT_QUALITY, Codec
+from edgeae.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, Codec
 from edgeae.container import MAX_PIXELS, Header, read_header
+from edgeae.precision import AUTO
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgeae.codec import ImageLike
+    from edgeae.rate_control import Target
 
 _KEPT_CODECS = 4  # open sessions are some tens of megabytes each
 
 
 def compress(
     image: ImageLike,
-    quality: float = DEFAULT_QUALITY,
+    quality: float | Target = DEFAULT_QUALITY,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
+    effort: int = DEFAULT_EFFORT,
     provider: str = "cpu",
+    precision: str = AUTO,
     threads: int | None = None,
 ) -> bytes:
     """Return the ``.eae`` file of a picture.
@@ -37,28 +40,40 @@ def compress(
     ----------
     image : array, Pillow image or Picture
         uint8 (H, W) grey, (H, W, 2) grey with alpha, (H, W, 3) RGB or (H, W, 4) RGB with alpha;
-        1..65535 pixels a side.
-    quality : float
-        0..100, rounded to hundredths; higher is better and larger.
+        1..65535 pixels a side. Floats of its shape for a bundle whose input is "array".
+    quality : float or Target
+        0..100, rounded to hundredths; higher is better and larger. Or what to come to:
+        ``TargetSize(20_000)`` bytes, ``TargetBpp(0.5)`` or ``TargetPsnr(35)`` dB. Sizes are those
+        of whole files, never above the target and mostly within 3 % of it.
     model : str or path
         Name of a bundle, or its folder.
+    effort : int
+        0, 1 or 2: what the encoder tries for a smaller file; decoding does not depend on it.
     provider : str
         "cpu", "cuda", "openvino", "coreml" or "auto".
+    precision : str
+        "fp32", "int8" or "auto", see `Codec.load`. In int8 the encoder gives other bytes, as valid
+        as those of fp32; where they must be the same on all machines, say which.
     threads : int, optional
         Threads inside a graph; by default the processors this process may use.
 
     Raises
     ------
+    BoundError
+        No quality comes to the target; the message says what is nearest.
     BundleError
-        There is no such bundle, or a file of it was changed.
+        There is no such bundle, a file of it was changed, or it has no int8 graph and int8 was
+        asked for.
     GraphError
         The provider cannot be used.
     ImageError
-        A colour picture, and a bundle for grey ones.
+        A colour picture, and a bundle for grey ones; another size than the bundle takes; an array
+        with values that are not finite.
     TypeError, ValueError
         Not a picture, or an argument out of range.
     """
-    return _codec(find_bundle(model), provider, threads).compress(image, quality)
+    codec = _codec(find_bundle(model), provider, precision, threads)
+    return codec.compress(image, quality, effort=effort)
 
 
 def decompress(
@@ -66,9 +81,10 @@ def decompress(
     model: str | os.PathLike[str] | None = None,
     *,
     provider: str = "cpu",
+    precision: str = AUTO,
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     """Return the picture in an ``.eae`` file.
 
     Parameters
@@ -77,7 +93,7 @@ def decompress(
         The whole file.
     model : str or path, optional
         By default the bundle is found by the coding id in the file.
-    provider, threads
+    provider, precision, threads
         As of `compress`.
     max_pixels : int
         Refuse a file that says its picture has more.
@@ -85,7 +101,7 @@ def decompress(
     Returns
     -------
     (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8
-        Grey, grey with alpha, RGB, RGB with alpha, as the picture was.
+        Grey, grey with alpha, RGB, RGB with alpha, as the picture was; or an array of float32.
 
     Raises
     ------
@@ -98,7 +114,7 @@ def decompress(
     """
     coding_id = read_header(data).coding_id
     path = find_by_coding_id(coding_id) if model is None else find_bundle(model)
-    return _codec(path, provider, threads).decompress(data, max_pixels=max_pixels)
+    return _codec(path, provider, precision, threads).decompress(data, max_pixels=max_pixels)
 
 
 def probe(data: bytes) -> Header:
@@ -112,12 +128,13 @@ def probe(data: bytes) -> Header:
     return read_header(data)
 
 
-def _codec(path: Path, provider: str, threads: int | None) -> Codec:
+def _codec(path: Path, provider: str, precision: str, threads: int | None) -> Codec:
     path = path.absolute()  # the same relative path is another bundle in another directory
     # The manifest's time is part of the key: a bundle that was replaced is opened anew.
-    return _cached_codec(path, (path / MANIFEST).stat().st_mtime_ns, provider, threads)
+    changed = (path / MANIFEST).stat().st_mtime_ns
+    return _cached_codec(path, changed, provider, precision, threads)
 
 
 @functools.lru_cache(maxsize=_KEPT_CODECS)
-def _cached_codec(path: Path, _: int, provider: str, threads: int | None) -> Codec:
-    return Codec.load(path, provider=provider, threads=threads)
+def _cached_codec(path: Path, _: int, provider: str, precision: str, threads: int | None) -> Codec:
+    return Codec.load(path, provider=provider, precision=precision, threads=threads)

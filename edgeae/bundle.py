@@ -7,12 +7,14 @@ the package, in this order; nothing is downloaded.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
 import re
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,12 +34,22 @@ if TYPE_CHECKING:
 MANIFEST, TABLES, CARD = "manifest.json", "tables.npz", "card.md"
 GRAPHS = ("encoder", "hyper_encoder", "hyper_decoder", "decoder")
 PLAIN_GRAPHS = ("encoder", "decoder")
+QUANTIZED_GRAPHS = PLAIN_GRAPHS  # those that may have an int8 form; the hyper graphs never do
+FP32, INT8 = "fp32", "int8"
 DEFAULT_MODEL = "photo"
 _CODING_ID_BYTES = 8
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_TABLES_BYTES = 1 << 26  # unpacked
 _MAX_FILE_BYTES = 1 << 31  # protobuf's own limit for an ONNX file
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PositionTables:
+    """A table for each latent (c, i, j), in C order, for latents of one size."""
+
+    size: tuple[int, int]  # h, w
+    tables: ChannelTables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +62,7 @@ class Bundle:
     masks: NDArray[np.bool_]  # (n, C, 2, 2), n = 0 for a plain autoencoder
     channel_tables: ChannelTables  # of the hyper-latents, or of a plain autoencoder's latents
     scale_tables: ScaleTables | None  # None for a plain autoencoder
+    position_tables: PositionTables | None  # of a plain autoencoder, for latents of one size
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -88,6 +101,11 @@ class Bundle:
         """Names of the graphs that a bundle of this kind has."""
         return PLAIN_GRAPHS if self.manifest.plain else GRAPHS
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions it can run in: "fp32", and "int8" if a graph has an int8 form."""
+        return precisions(self.manifest)
+
     def read(self, name: str) -> bytes:
         """Return the verified bytes of file ``name``."""
         return _read(self.path, self.manifest, name)
@@ -113,21 +131,42 @@ class Bundle:
                 f"hyper_stride 0: {parts[0]}, no masks: {parts[1]}, no scale tables: {parts[2]}; "
                 f"a bundle has all three or none"
             )
+        positions = self.position_tables
+        if positions is not None:
+            rows = manifest.latent_channels * positions.size[0] * positions.size[1]
+            if not manifest.plain or len(positions.tables) != rows:
+                raise ValueError(
+                    f"{len(positions.tables)} position tables for {positions.size}; only a plain "
+                    f"autoencoder has them, and {rows} then"
+                )
 
 
-def graph_file(name: str) -> str:
-    """Return the name of the file that holds graph ``name``."""
-    return f"{name}.onnx"
+def graph_file(name: str, precision: str = FP32) -> str:
+    """Return the name of the file that holds graph ``name`` in "fp32" or "int8"."""
+    return f"{name}.onnx" if precision == FP32 else f"{name}.{precision}.onnx"
+
+
+def precisions(manifest: Manifest) -> tuple[str, ...]:
+    """Return the precisions that a bundle has files for, "fp32" first."""
+    quantized = any(graph_file(name, INT8) in manifest.files for name in QUANTIZED_GRAPHS)
+    return (FP32, INT8) if quantized else (FP32,)
 
 
 def tables_arrays(
-    masks: NDArray[np.bool_], channel_tables: ChannelTables, scale_tables: ScaleTables | None
+    masks: NDArray[np.bool_],
+    channel_tables: ChannelTables,
+    scale_tables: ScaleTables | None,
+    position_tables: PositionTables | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return the members of tables.npz."""
     arrays: dict[str, NDArray[Any]] = {"masks": masks}
     arrays |= {f"channel.{key}": array for key, array in channel_tables.to_arrays().items()}
     if scale_tables is not None:
         arrays |= {f"scale.{key}": array for key, array in scale_tables.to_arrays().items()}
+    if position_tables is not None:
+        arrays["positions"] = np.array(position_tables.size, np.uint16)
+        tables = position_tables.tables.to_arrays()
+        arrays |= {f"position.{key}": array for key, array in tables.items()}
     return arrays
 
 
@@ -215,7 +254,7 @@ def find_by_coding_id(identity: bytes) -> Path:
     there: dict[str, str] = {}
     for path in sorted(list_bundles(), key=lambda path: path.name != DEFAULT_MODEL):
         try:
-            there[path.name] = read_manifest(path).coding_id
+            there[path.name] = _coding_id_in(path)
         except BundleError:  # another bundle may still do; `edgeae models` reports this one
             continue
         if there[path.name] == identity.hex():
@@ -226,13 +265,29 @@ def find_by_coding_id(identity: bytes) -> Path:
     )
 
 
+def _coding_id_in(path: Path) -> str:
+    """Return the coding id of the bundle in folder ``path``; BundleError if there is none."""
+    try:
+        known = (path / MANIFEST).stat()
+    except OSError:
+        return read_manifest(path).coding_id  # says what is wrong
+    return _coding_id_of(path, known.st_mtime_ns, known.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _coding_id_of(path: Path, _: int, __: int) -> str:
+    # Time and size are part of the key: a manifest that was replaced is read anew.
+    return read_manifest(path).coding_id
+
+
 def _search_path() -> Iterator[Path]:
     for folder in os.environ.get("EDGEAE_MODELS", "").split(os.pathsep):
         if folder:
             yield Path(folder)
     from platformdirs import user_data_path
 
-    yield user_data_path("edgeae", appauthor=False) / "models"
+    with suppress(RuntimeError):  # no home folder
+        yield user_data_path("edgeae", appauthor=False) / "models"
     yield Path(__file__).parent / "models"
 
 
@@ -290,13 +345,22 @@ def _unpack(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
 
 def _from_arrays(
     arrays: Mapping[str, NDArray[Any]],
-) -> tuple[NDArray[np.bool_], ChannelTables, ScaleTables | None]:
+) -> tuple[NDArray[np.bool_], ChannelTables, ScaleTables | None, PositionTables | None]:
     scale = _part(arrays, "scale.")
     return (
         arrays["masks"],
         ChannelTables.from_arrays(_part(arrays, "channel.")),
         ScaleTables.from_arrays(scale) if scale else None,
+        _position_tables(arrays) if "positions" in arrays else None,
     )
+
+
+def _position_tables(arrays: Mapping[str, NDArray[Any]]) -> PositionTables:
+    size = arrays["positions"]
+    if size.shape != (2,) or size.dtype.kind != "u":
+        raise ValueError(f"positions are {size.dtype} {size.shape}, not a height and a width")
+    tables = ChannelTables.from_arrays(_part(arrays, "position."))
+    return PositionTables((int(size[0]), int(size[1])), tables)
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

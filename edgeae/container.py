@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -17,8 +17,9 @@ from edgeae.errors import ContainerError, VersionError
 
 MAGIC = b"\x89EAE\r\n\x1a\n"
 FORMAT_VERSION = 1
-MODES = ("L", "LA", "RGB", "RGBA")  # position = code in the file
+MODES = ("L", "LA", "RGB", "RGBA", "F")  # position = code in the file
 ALPHA_MODES = ("LA", "RGBA")
+ARRAY_MODE = "F"
 
 CODING_ID_BYTES = 8
 SIDE_MAX = 65_535  # pixels
@@ -33,7 +34,7 @@ HEADER_BYTES_MAX = 192  # a prefix this long holds any header
 _ALPHA, _ICC, _EXIF = 0x01, 0x81, 0x82
 _ANCILLARY = 0x80  # bit of a section's type: a reader that does not know it skips it
 _HAS_TABLE = 0x40
-_RESERVED = 0x80
+_HIGH_MODE_BIT = 0x80
 _FRACTION = 128  # quality is one varint: whole part + 128 * hundredths
 _VARINT_BYTES_MAX = 5
 _DAMAGED = "the file is damaged, copy it again"
@@ -50,9 +51,9 @@ class Header:
     """
 
     coding_id: bytes  # 8 bytes that name the arithmetic needed to decode
-    width: int  # pixels, before padding
-    height: int
-    mode: str  # one of MODES
+    width: int  # pixels, before padding; of an array the last axis
+    height: int  # of an array the product of the other axes
+    mode: str  # one of MODES; "F" is an array of float32
     quality: int  # hundredths, 0..10000
     steps: int  # masks; 0 for a plain autoencoder
 
@@ -100,7 +101,7 @@ class Container:
         """Return the file; equal containers give equal bytes."""
         header = self.header
         further = [(kind, body) for kind, body in self._further() if body is not None]
-        flags = MODES.index(header.mode) << 4 | (_HAS_TABLE if further else 0)
+        flags = _mode_flags(header.mode) | (_HAS_TABLE if further else 0)
         whole, hundredths = divmod(header.quality, 100)
         head = bytearray(MAGIC)
         head.append(FORMAT_VERSION | flags)
@@ -173,6 +174,18 @@ class Container:
 
     def _further(self) -> tuple[tuple[int, bytes | None], ...]:
         return (_ALPHA, self.alpha), (_ICC, self.icc), (_EXIF, self.exif)
+
+
+def fixed_bytes(width: int, height: int, latents: int, further: Sequence[bytes]) -> int:
+    """Return the size of a file without its latents, which have about ``latents`` bytes.
+
+    ``further`` are its alpha, ICC and Exif sections, those that it has. Exact but for a byte.
+    """
+    quality = _varint(_FRACTION)  # two bytes unless it is a whole number below 128
+    varints = (quality, *(_varint(value) for value in (width, height, latents)))
+    head = len(MAGIC) + 2 + CODING_ID_BYTES + sum(map(len, varints)) + 4 + 2 + 4
+    table = sum(1 + len(_varint(len(body))) + 4 for body in further)
+    return head + (1 + table if further else 0) + sum(map(len, further))
 
 
 def read_header(data: bytes) -> Header:
@@ -283,8 +296,9 @@ def _parse_head(data: bytes) -> _Head:
     crc = zlib.crc32(data[: cursor.offset])
     _check_crc("header", 0, crc, cursor.integer(4), digits=8)
     # The bytes are as written from here on, so what is wrong below is the writer's doing.
-    if flags & _RESERVED:
-        raise VersionError("header, offset 8: reserved bit 7 is set; upgrade edgeae")
+    mode = flags >> 4 & 0x03 | (4 if flags & _HIGH_MODE_BIT else 0)
+    if mode >= len(MODES):
+        raise VersionError(f"header, offset 8: mode {mode} is unknown; upgrade edgeae")
     if flags & _HAS_TABLE and not count:
         raise ContainerError("header: an empty section table; the file's writer is at fault")
     _check_table(further)
@@ -296,7 +310,7 @@ def _parse_head(data: bytes) -> _Head:
             coding_id=coding_id,
             width=width,
             height=height,
-            mode=MODES[flags >> 4 & 0x03],
+            mode=MODES[mode],
             quality=100 * whole + hundredths,
             steps=steps_and_lanes & 0x0F,
         )
@@ -328,6 +342,11 @@ def _check_version(version: int) -> None:
             f"header, offset 8: format version {version}, this build reads {FORMAT_VERSION}; "
             "upgrade edgeae"
         )
+
+
+def _mode_flags(mode: str) -> int:
+    code = MODES.index(mode)
+    return (code & 0x03) << 4 | (_HIGH_MODE_BIT if code > 3 else 0)
 
 
 def _check_table(entries: tuple[_Entry, ...]) -> None:

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edgeae.errors import GraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
 
     Run: TypeAlias = Callable[..., tuple[NDArray[Any], ...]]
 
-AUTO = "auto"
+AUTO, CPU = "auto", "cpu"
 PROVIDERS = {  # in the order in which "auto" tries them
     "cuda": "CUDAExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-_LOG_ERRORS = 3  # onnxruntime's severity levels; its warnings would mix with our messages
+_LOG_FATAL = 4  # of onnxruntime's severity levels: errors come as exceptions too
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ SIGNATURES = {
     ),
     "decoder": Signature({"y_hat": _FLOAT, "quality": _FLOAT}, {"pixels": _UINT8}),
 }
+ARRAY_SIGNATURES = {
+    "encoder": Signature({"pixels": _FLOAT}, {"y": _FLOAT}),
+    "decoder": Signature({"y_hat": _FLOAT, "quality": _FLOAT}, {"pixels": _FLOAT}),
+}
+SIGNATURES_OF = {"rgb": SIGNATURES, "grey": SIGNATURES, "array": ARRAY_SIGNATURES}  # by `input`
 
 
 class Graph:
@@ -64,6 +69,10 @@ class Graph:
     ----------
     name : str
         Key of `SIGNATURES`.
+    signature : Signature, optional
+        By default that of the name.
+    file : str, optional
+        What errors call it; by default the name with ``.onnx``.
     model : callable
         Returns the bytes of the ONNX file; called once for each session, so that a graph that
         never runs is never read.
@@ -80,6 +89,8 @@ class Graph:
         name: str,
         model: Callable[[], bytes],
         *,
+        signature: Signature | None = None,
+        file: str | None = None,
         provider: str = "cpu",
         threads: int = 1,
         self_test: Callable[[Run], None] | None = None,
@@ -89,6 +100,8 @@ class Graph:
         if threads < 1:
             raise ValueError(f"threads {threads} is not at least 1")
         self.name = name
+        self._signature = SIGNATURES[name] if signature is None else signature
+        self.file = file or f"{name}.onnx"
         self._model = model
         self._requested = provider
         self._threads = threads
@@ -101,6 +114,12 @@ class Graph:
         """Name of the provider that runs the graph; makes the session if there is none."""
         return self._open()[0]
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the first axis of the first input is dynamic; makes the session."""
+        shape = self._open()[1].get_inputs()[0].shape
+        return bool(shape) and not isinstance(shape[0], int)
+
     def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the outputs in the order of the signature.
 
@@ -111,13 +130,27 @@ class Graph:
         """
         return self._run(self._open()[1], inputs)
 
-    def _run(self, session: Any, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    def run_all(self, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return all outputs by name, also those that the signature does not ask for.
+
+        The errors are those of `run`.
+        """
+        session = self._open()[1]
+        names = [node.name for node in session.get_outputs()]
+        return dict(zip(names, self._run(session, inputs, names), strict=True))
+
+    def _run(
+        self,
+        session: Any,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str] | None = None,
+    ) -> tuple[NDArray[Any], ...]:
         try:
-            return tuple(session.run(list(SIGNATURES[self.name].outputs), dict(inputs)))
+            return tuple(session.run(list(outputs or self._signature.outputs), dict(inputs)))
         except _runtime_errors() as error:
             shapes = {name: array.shape for name, array in inputs.items()}
             raise GraphError(
-                f"{self.name}.onnx: onnxruntime cannot run it on {shapes}: {_one_line(error)}"
+                f"{self.file}: onnxruntime cannot run it on {shapes}: {_one_line(error)}"
             ) from error
 
     def _open(self) -> tuple[str, Any]:
@@ -156,19 +189,19 @@ class Graph:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = _LOG_ERRORS
+        options.log_severity_level = _LOG_FATAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         wanted = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))
         try:
             session = runtime.InferenceSession(model, options, providers=wanted)
         except _runtime_errors() as error:
             raise GraphError(
-                f"{self.name}.onnx: no session on {provider!r}: {_one_line(error)}"
+                f"{self.file}: no session on {provider!r}: {_one_line(error)}"
             ) from error
         running = session.get_providers()
         if running[0] != PROVIDERS[provider]:
             raise GraphError(
-                f"{self.name}.onnx: asked for {PROVIDERS[provider]}, onnxruntime fell back to "
+                f"{self.file}: asked for {PROVIDERS[provider]}, onnxruntime fell back to "
                 f"{running}; mend its installation, or choose another --provider"
             )
         self._check_signature(session)
@@ -177,10 +210,10 @@ class Graph:
     def _check_signature(self, session: Any) -> None:
         inputs = {node.name: node.type for node in session.get_inputs()}
         outputs = {node.name: node.type for node in session.get_outputs()}
-        expected = SIGNATURES[self.name]
+        expected = self._signature
         if inputs != expected.inputs or not expected.outputs.items() <= outputs.items():
             raise GraphError(
-                f"{self.name}.onnx: takes {inputs} and gives {outputs}, not "
+                f"{self.file}: takes {inputs} and gives {outputs}, not "
                 f"{dict(expected.inputs)} and {dict(expected.outputs)}; export the bundle again"
             )
 
@@ -189,6 +222,16 @@ def available_providers() -> tuple[str, ...]:
     """Return the keys of `PROVIDERS` that this onnxruntime was built with."""
     built = _onnxruntime().get_available_providers()
     return tuple(name for name, long_name in PROVIDERS.items() if long_name in built)
+
+
+def only_cpu(provider: str) -> bool:
+    """Return whether ``provider`` can mean nothing but the CPU here."""
+    return provider == CPU or (provider == AUTO and available_providers() == (CPU,))
+
+
+def runtime_version() -> str:
+    """Return the version of onnxruntime."""
+    return str(_onnxruntime().__version__)
 
 
 def default_threads() -> int:

@@ -30,9 +30,10 @@ class Latents:
     z : (Cz, hz, wz) int16
         Hyper-latents, within +-32000; ``NO_HYPER_LATENTS`` for a plain autoencoder.
     width, height : int
-        Of the picture in pixels, before padding.
+        Of the picture in pixels, before padding; of an array, its last axis and the product of
+        the others.
     mode : str
-        "L", "LA", "RGB" or "RGBA".
+        "L", "LA", "RGB", "RGBA", or "F" for an array of float32.
     quality : float
         0..100 in steps of 0.01; see `round_quality`.
     coding_id : bytes

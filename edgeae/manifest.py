@@ -21,12 +21,17 @@ _T = TypeVar("_T")
 
 FORMAT = 1
 INPUT_CHANNELS = {"rgb": 3, "grey": 1}  # length of the last axis of the pixels
+ARRAY = "array"
+NORMAL = "normal"
 _MAX_STRIDE = 1024
+_MAX_SIDE = 65_535  # of a picture, of an array's last axis, of the product of its other axes
+_MAX_AXES = 4
 _MAX_CHANNELS = 4096
 _MAX_KNOWN_ANSWER = 1 << 16  # elements of z; the check runs whenever a session is made
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CODING_ID = re.compile(r"[0-9a-f]{16}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of bundles and of their files: no folders
+_NULL_OR_LIST = ("size", "shape", "latent_size", "latent_step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +61,27 @@ class Manifest:
     """Everything in manifest.json.
 
     ``hyper_stride``, ``hyper_channels`` and ``known_answer`` are 0, 0 and None for a plain
-    autoencoder, which has no hyper-latents.
+    autoencoder, which has no hyper-latents. Only a plain one can take arrays, or pictures of one
+    size; its latents then have the one ``latent_size``, and ``stride`` is about the square root of
+    pixels per latent. For arrays ``rate_distortion`` has bits per value and the signal-to-noise
+    ratio in dB.
     """
 
     format: int = FORMAT
     name: str
     description: str
     latent_space: str  # name of the training run whose latents these are; part of the coding id
-    input: str  # "rgb" or "grey"
+    input: str  # "rgb", "grey" or "array"
+    size: tuple[int, int] | None  # height, width of all pictures; None: any size, padded
+    shape: tuple[int, ...] | None  # of all arrays, 1 to 4 axes; None for pictures
+    latent_size: tuple[int, int] | None  # h, w; None where they follow from the picture's size
     stride: int  # pixels per latent, in each direction
     hyper_stride: int  # pixels per hyper-latent
     latent_channels: int
     hyper_channels: int
+    latent_step: tuple[float, ...] | None  # of each channel of y, in the network's own units
+    prior: str | None  # "normal": latents in the network's units are trained towards N(0, 1)
+    halo: int | None  # pixels around that an output pixel may depend on; None: unknown, or all
     coding_id: str  # 16 hexadecimal digits; edgeae.bundle.coding_id computes it
     files: Mapping[str, str]  # file name -> SHA-256, for every file of the bundle but this one
     known_answer: KnownAnswer | None
@@ -79,10 +93,12 @@ class Manifest:
         _check_match("name", self.name, _NAME)
         _check_type("description", self.description, str)
         _check_type("latent_space", self.latent_space, str)
-        if self.input not in INPUT_CHANNELS:
-            raise ValueError(f"input {self.input!r} is not one of {sorted(INPUT_CHANNELS)}")
+        if self.input not in (inputs := [*sorted(INPUT_CHANNELS), ARRAY]):
+            raise ValueError(f"input {self.input!r} is not one of {inputs}")
         _check_match("coding_id", self.coding_id, _CODING_ID)
         self._check_geometry()
+        self._check_fixed_size()
+        self._check_latents()
         if not (isinstance(self.files, Mapping) and isinstance(self.training, Mapping)):
             raise TypeError("files and training must be objects")
         for name, digest in self.files.items():
@@ -113,6 +129,41 @@ class Manifest:
                 f"{self.hyper_channels} hyper_channels"
             )
 
+    def _check_fixed_size(self) -> None:
+        if (self.shape is not None) != (self.input == ARRAY):
+            raise ValueError(f"shape {self.shape} and input {self.input!r} contradict")
+        if self.shape is not None:
+            if not (isinstance(self.shape, tuple) and 1 <= len(self.shape) <= _MAX_AXES):
+                raise ValueError(f"shape {self.shape!r} is not 1 to {_MAX_AXES} integers")
+            for length in self.shape:
+                _check_int("shape", length, 1, _MAX_SIDE)
+            _check_int("product of shape but the last", math.prod(self.shape[:-1]), 1, _MAX_SIDE)
+        for name, sides in (("size", self.size), ("latent_size", self.latent_size)):
+            if sides is not None:
+                _check_sides(name, sides)
+        if self.size is not None and self.shape is not None:
+            raise ValueError(f"size {self.size} and shape {self.shape}; one of them must be null")
+        if (self.fixed_size is None) != (self.latent_size is None):
+            raise ValueError(
+                f"latent_size {self.latent_size} must be there if and only if size or shape is"
+            )
+        if self.fixed_size is not None and not self.plain:
+            raise ValueError("size and shape must be null with hyper_stride")
+
+    def _check_latents(self) -> None:
+        if self.latent_step is not None:
+            steps = _check_type("latent_step", self.latent_step, tuple)
+            if len(steps) != self.latent_channels or not all(map(_positive, steps)):
+                raise ValueError(
+                    f"latent_step is not {self.latent_channels} positive numbers: {steps[:9]}"
+                )
+        if self.prior not in (None, NORMAL):
+            raise ValueError(f"prior {self.prior!r} is neither null nor {NORMAL!r}")
+        if self.prior is not None and self.latent_step is None:
+            raise ValueError("a prior is about the network's units, so it needs latent_step")
+        if self.halo is not None:
+            _check_int("halo", self.halo, 0, _MAX_SIDE)
+
     @property
     def plain(self) -> bool:
         """Whether this is an autoencoder without hyper-latents."""
@@ -121,7 +172,26 @@ class Manifest:
     @property
     def multiple(self) -> int:
         """Pictures are padded to a multiple of this many pixels in both directions."""
-        return max(self.stride, self.hyper_stride)
+        return 1 if self.fixed_size is not None else max(self.stride, self.hyper_stride)
+
+    @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """Height and width of all there is to code; None if pictures may have any size.
+
+        The width of an array is its last axis, the height the product of the others.
+        """
+        if self.shape is not None:
+            return math.prod(self.shape[:-1]), self.shape[-1]
+        return self.size
+
+    def pixels_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Return what the encoder takes of a padded picture of this size, without the batch."""
+        return self.shape or (height, width, INPUT_CHANNELS[self.input])
+
+    def latents_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Return the shape of the latents of a padded picture of this size, (C, h, w)."""
+        h, w = self.latent_size or (height // self.stride, width // self.stride)
+        return self.latent_channels, h, w
 
     @property
     def input_channels(self) -> int:
@@ -150,6 +220,9 @@ class Manifest:
                 fields["shape"] = _tuple("known_answer.shape", fields["shape"])
                 record["known_answer"] = KnownAnswer(**fields)  # type: ignore[arg-type]  # checked by __post_init__
             _check_keys("the manifest", record, cls)
+            for name in _NULL_OR_LIST:
+                if record[name] is not None:
+                    record[name] = _tuple(name, record[name])
             points = _tuple("rate_distortion", record["rate_distortion"])
             record["rate_distortion"] = tuple(_tuple("rate_distortion", p) for p in points)
             return cls(**record)  # type: ignore[arg-type]  # checked by __post_init__
@@ -190,6 +263,18 @@ def _check_int(what: str, value: object, lowest: int, highest: int) -> None:
 def _check_match(what: str, value: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise ValueError(f"{what} {value!r} does not match {pattern.pattern}")
+
+
+def _check_sides(what: str, sides: object) -> None:
+    pair = _check_type(what, sides, tuple)
+    if len(pair) != 2:
+        raise ValueError(f"{what} {list(pair)} is not a height and a width")
+    for length in pair:
+        _check_int(what, length, 1, _MAX_SIDE)
+
+
+def _positive(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]  # a number by its type
 
 
 def _check_point(point: object) -> None:

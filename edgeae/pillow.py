@@ -9,6 +9,8 @@
 Opening reads the header; networks are loaded when the pixels are. Whatever is wrong with a file is
 an OSError, as it is for Pillow's own formats. Saving writes the picture upright, with its colour
 profile; Exif is written when it is passed (``exif=image.info["exif"]``), as Pillow does for JPEG.
+Besides ``quality`` it takes ``effort``, and in place of it ``target_size`` in bytes, ``target_bpp``
+or ``target_psnr`` in dB.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from edgeae.container import HEADER_BYTES_MAX, MAGIC, Container, read_header
+from edgeae.container import ARRAY_MODE, HEADER_BYTES_MAX, MAGIC, Container, read_header
 from edgeae.errors import EdgeaeError
+from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +34,14 @@ FORMAT = "EAE"
 EXTENSION = ".eae"
 MIME = "image/x-eae"
 _DECODER = "eae"
-_SAVE_OPTIONS = ("quality", "model", "provider", "threads")  # what edgeae.compress takes
+# What edgeae.compress takes.
+_SAVE_OPTIONS = ("quality", "model", "effort", "provider", "precision", "threads")
+# What `save` takes in place of a quality, as the command line does.
+_TARGETS = {
+    "target_size": TargetSize,
+    "target_bpp": TargetBpp,
+    "target_psnr": TargetPsnr,
+}
 
 
 class EaeImageFile(ImageFile.ImageFile):
@@ -46,6 +56,8 @@ class EaeImageFile(ImageFile.ImageFile):
             header = read_header(stream.read(HEADER_BYTES_MAX))
         except EdgeaeError as error:
             raise OSError(str(error)) from error
+        if header.mode == ARRAY_MODE:
+            raise OSError("the file holds an array and no picture; read it by edgeae.decompress")
         self._size = header.width, header.height
         self._mode = header.mode
         self.info["quality"] = header.quality / 100
@@ -104,11 +116,19 @@ def _save(image: Image.Image, stream: IO[bytes], _: str | bytes) -> None:
     import edgeae
 
     given = image.encoderinfo
-    options = {name: given[name] for name in _SAVE_OPTIONS if name in given}
+    options = {name: given[name] for name in _SAVE_OPTIONS if name in given} | _target(given)
     try:
         stream.write(edgeae.compress(_picture(image, given), **options))
     except EdgeaeError as error:
         raise OSError(str(error)) from error
+
+
+def _target(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the target as the quality it takes the place of; empty if there is none."""
+    names = [name for name in _TARGETS if name in given]
+    if len(names) + ("quality" in given) > 1:
+        raise ValueError(f"quality, {', '.join(_TARGETS)} exclude each other; give one of them")
+    return {"quality": _TARGETS[names[0]](given[names[0]])} if names else {}
 
 
 def _picture(image: Image.Image, given: dict[str, Any]) -> Picture:

@@ -7,8 +7,10 @@ through the same four methods.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -18,6 +20,14 @@ from edgeae.errors import GraphError
 from edgeae.known_answer import index_sha256
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, scatter
+from edgeae.refine import (
+    REFINED_BITS_PER_SQUARE,
+    TRIAL_CONTRAST,
+    by_trial,
+    cost_by_position,
+    refined,
+    worth_a_trial,
+)
 from edgeae.rounding import cheapest, nearest, thresholds
 
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from edgeae.entropy.rans import Decoder
     from edgeae.entropy.tables import ChannelTables, ScaleTables
     from edgeae.graphs import Graph, Run
+    from edgeae.refine import Reanalyse
 
     # (step, its mask, predicted means, table rows) -> symbols, all flat but the mask
     Fill: TypeAlias = Callable[
@@ -43,12 +54,20 @@ class Coded:
     y_hat: NDArray[np.float32]  # (C, h, w), what the decoder network takes
     sections: tuple[Section, ...]  # in coding order
 
+    @property
+    def bits(self) -> float:
+        """What the sections cost by the tables; lanes and container come on top."""
+        return math.fsum(section.cost_bits for section in self.sections)
+
 
 class Prior(Protocol):
     """What the codec asks of either kind."""
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32]) -> Coded:
-        """Return the rounded latents of ``y`` (C, h, w)."""
+    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
+        """Return the rounded latents of ``y`` (C, h, w); ``effort`` is 0, 1 or 2."""
+
+    def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (C,) what a latent of 1 becomes before it is rounded: 1 / step size."""
 
     def decode(self, decoder: Decoder, height: int, width: int) -> Coded:
         """Return what ``decoder`` holds of a padded picture of this size in pixels."""
@@ -61,62 +80,88 @@ class Prior(Protocol):
 
 
 class ChannelPrior:
-    """Mean 0 and one table a channel: the prior of a plain autoencoder."""
+    """Mean 0 and one table a channel: the prior of a plain autoencoder.
+
+    Latents of the size that a bundle has position tables for have one table each.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._tables = bundle.channel_tables
-        self._channels = bundle.manifest.latent_channels
-        self._stride = bundle.manifest.stride
+        self._positions = bundle.position_tables
+        self._manifest = bundle.manifest
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32]) -> Coded:
-        """Return ``y`` rounded."""
+    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
+        """Return ``y`` rounded to the nearest at every effort."""
         return self.restore(nearest(y, self._tables.VALUE_LIMIT), NO_HYPER_LATENTS)
+
+    def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ones: there is one step size."""
+        return np.ones(self._manifest.latent_channels, np.float32)
 
     def decode(self, decoder: Decoder, height: int, width: int) -> Coded:
         """Return the latents in the one section there is."""
         shape, _ = self.shapes(height, width)
-        flat = decoder.decode(_channel_indexes(shape), self._tables, last=True)
+        tables, indexes = self._rows(shape)
+        flat = decoder.decode(indexes, tables, last=True)
         return self.restore(flat.astype(np.int16).reshape(shape), NO_HYPER_LATENTS)
 
     def restore(self, symbols: NDArray[np.int16], z: NDArray[np.int16]) -> Coded:
         """Return the symbols as they are: nothing predicts them."""
-        section = _channel_section(symbols, self._tables)
+        tables, indexes = self._rows(symbols.shape)
+        section = Section(symbols.reshape(-1), indexes, tables)
         return Coded(symbols, z, symbols.astype(np.float32), (section,))
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the latents' shape, and (0, 0, 0)."""
-        latents = (self._channels, height // self._stride, width // self._stride)
-        return latents, NO_HYPER_LATENTS.shape
+        return self._manifest.latents_shape(height, width), NO_HYPER_LATENTS.shape
+
+    def _rows(self, shape: tuple[int, ...]) -> tuple[ChannelTables, NDArray[np.uint16]]:
+        """Return the tables of latents of a shape, and the row of each latent."""
+        positions = self._positions
+        if positions is None or positions.size != shape[1:]:
+            return self._tables, _channel_indexes(shape)
+        return positions.tables, np.arange(len(positions.tables), dtype=np.uint16)
 
 
 class Hyperprior:
     """Means and table rows from hyper-latents and from the steps already known."""
 
-    def __init__(self, bundle: Bundle, tables: ScaleTables, encoder: Graph, decoder: Graph) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        tables: ScaleTables,
+        encoder: Graph,
+        decoder: Graph,
+        reanalyse: Reanalyse,
+    ) -> None:
         self._manifest = bundle.manifest
         self._masks = bundle.masks
         self._channel_tables = bundle.channel_tables
         self._scale_tables = tables
         self._thresholds = thresholds(tables)
+        self._refined_thresholds = thresholds(tables, REFINED_BITS_PER_SQUARE)
+        self._reanalyse = reanalyse
         self._hyper_encoder = encoder
         self._hyper_decoder = decoder
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32]) -> Coded:
+    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return ``y`` at the quality's step size, rounded around the predicted means."""
         scaled, z = self._hyper_encoder.run(y=y[np.newaxis], quality=quality)
         _, hyper = self.shapes(*(length * self._manifest.stride for length in y.shape[1:]))
         _check_shapes("hyper_encoder", (scaled.shape, z.shape), ((1, *y.shape), (1, *hyper)))
-        limit = self._scale_tables.VALUE_LIMIT
+        if effort == 0:
+            return self._nearest(scaled[0], z[0])
+        coded = self._cheapest(scaled[0], z[0], self._thresholds)
+        if effort == 1:
+            return coded
+        return self._refined(y, quality, coded)
 
-        def fill(
-            _: int,
-            mask: NDArray[np.bool_],
-            mean: NDArray[np.float32],
-            rows: NDArray[np.uint8],
-        ) -> NDArray[np.int16]:
-            return cheapest(gather(scaled[0], mask) - mean, rows, self._thresholds, limit)
-
-        return self._steps(z[0], fill)
+    def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how much the hyper-encoder scales each channel, found on the smallest picture."""
+        shape, _ = self.shapes(self._manifest.multiple, self._manifest.multiple)
+        scaled, _ = self._hyper_encoder.run(y=np.ones((1, *shape), np.float32), quality=quality)
+        gains: NDArray[np.float32] = scaled[0, :, 0, 0]
+        return gains
 
     def decode(self, decoder: Decoder, height: int, width: int) -> Coded:
         """Return the latents in the sections of hyper-latents and steps."""
@@ -141,9 +186,52 @@ class Hyperprior:
     def shapes(self, height: int, width: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the shapes of latents and hyper-latents."""
         of = self._manifest
-        latents = (of.latent_channels, height // of.stride, width // of.stride)
+        latents = of.latents_shape(height, width)
         hyper = (of.hyper_channels, height // of.hyper_stride, width // of.hyper_stride)
         return latents, hyper
+
+    def _refined(self, y: NDArray[np.float32], quality: NDArray[np.float32], first: Coded) -> Coded:
+        gains = self.gains(quality)[:, np.newaxis, np.newaxis]
+
+        def missing(y_hat: NDArray[np.float32]) -> NDArray[np.float32]:
+            return (y - self._reanalyse(y_hat, quality)) * gains
+
+        def round_to(target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+            return self._cheapest(target, z, self._refined_thresholds)
+
+        def round_by_trial(target: NDArray[np.float32]) -> Coded:
+            if not worth_a_trial(first):
+                return round_to(target, first.z)
+            contrasted = (y * np.float32(TRIAL_CONTRAST))[np.newaxis]
+            _, z = self._hyper_encoder.run(y=contrasted, quality=quality)
+            return by_trial(
+                (first.z, z[0]),
+                partial(round_to, target),
+                lambda coded: cost_by_position(coded, target, self._masks),
+            )
+
+        return refined(first, missing, (partial(round_to, z=first.z), round_by_trial))
+
+    def _nearest(self, scaled: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+        def fill(
+            _: int, mask: NDArray[np.bool_], mean: NDArray[np.float32], rows: NDArray[np.uint8]
+        ) -> NDArray[np.int16]:
+            symbols = nearest(gather(scaled, mask) - mean, self._scale_tables.VALUE_LIMIT)
+            symbols[rows == 0] = 0
+            return symbols
+
+        return self._steps(z, fill)
+
+    def _cheapest(
+        self, scaled: NDArray[np.float32], z: NDArray[np.int16], bounds: NDArray[np.float32]
+    ) -> Coded:
+        def fill(
+            _: int, mask: NDArray[np.bool_], mean: NDArray[np.float32], rows: NDArray[np.uint8]
+        ) -> NDArray[np.int16]:
+            residual = gather(scaled, mask) - mean
+            return cheapest(residual, rows, bounds, self._scale_tables.VALUE_LIMIT)
+
+        return self._steps(z, fill)
 
     def _steps(self, z: NDArray[np.int16], fill: Fill) -> Coded:
         _, height, width = z.shape

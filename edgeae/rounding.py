@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 MAGNITUDES = 32  # thresholds a row; beyond it the price of one more is flat and errors are small
 # Bits that one squared quantization step is worth. For uniform steps and high rates theory says
-# 26 / 3 (docs/decisions/0005); trained codecs prefer more, measured there on training photos.
-BITS_PER_SQUARE = 24.0
+# 26 / 3; an encoder network was trained against the rate and has shrunk its latents already, so
+# more is right, measured on training photos (docs/decisions/0006).
+BITS_PER_SQUARE = 48.0
 
 
 def nearest(values: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
@@ -43,10 +44,12 @@ def nearest(values: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
     return rounded.astype(np.int16)
 
 
-def thresholds(tables: ScaleTables) -> NDArray[np.float32]:
+def thresholds(
+    tables: ScaleTables, bits_per_square: float = BITS_PER_SQUARE
+) -> NDArray[np.float32]:
     """Return (rows, MAGNITUDES): below entry [r, n - 1] a magnitude of row r is n - 1, not n.
 
-    Entry [r, n - 1] is where ``bits(n - 1) + BITS_PER_SQUARE * (x - n + 1)**2`` equals the same for
+    Entry [r, n - 1] is where ``bits(n - 1) + bits_per_square * (x - n + 1)**2`` equals the same for
     n, kept within n - 1/2 and n so that no symbol moves by more than one.
     """
     magnitudes = np.arange(MAGNITUDES + 1)
@@ -55,7 +58,7 @@ def thresholds(tables: ScaleTables) -> NDArray[np.float32]:
     found[0] = levels  # row 0 holds zeros alone
     for row in range(1, len(tables)):
         bits = tables.cost_bits(magnitudes, np.full(len(magnitudes), row, np.uint8))
-        found[row] = levels - 0.5 + np.diff(bits) / (2 * BITS_PER_SQUARE)
+        found[row] = levels - 0.5 + np.diff(bits) / (2 * bits_per_square)
     return np.clip(found, levels - 0.5, levels).astype(np.float32)
 
 

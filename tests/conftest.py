@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeae.bundle import MANIFEST, TABLES, coding_id, file_sha256, read_manifest, tables_arrays
+from edgeae.bundle import (
+    INT8,
+    MANIFEST,
+    QUANTIZED_GRAPHS,
+    TABLES,
+    coding_id,
+    file_sha256,
+    graph_file,
+    read_manifest,
+    tables_arrays,
+)
 from edgeae.entropy.tables import ChannelTables
 
 BUNDLES = Path(__file__).parent / "bundles"
@@ -19,10 +29,11 @@ BUNDLES = Path(__file__).parent / "bundles"
 
 @pytest.fixture(autouse=True, scope="session")
 def _private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let no bundle of the machine's user take part."""
+    """Let nothing of the machine's user take part: no bundle, no remembered choice."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEAE_MODELS", str(BUNDLES))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
@@ -36,6 +47,36 @@ def tiny_bundle() -> Path:
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the fixture bundle that a test may break."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+@pytest.fixture
+def clean_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder during a test; nothing is remembered, it is not even made yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def two_precisions(bundle_copy: Path, clean_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the fixture bundle whose encoder and decoder have an int8 form.
+
+    It computes what the fp32 form does: only its file is another one, by a comment in it. Which
+    one is faster is measured in no time, and anew.
+    """
+    monkeypatch.setattr("edgeae.precision.MEASURE_S", 0.01)
+    for name in QUANTIZED_GRAPHS:
+        data = (bundle_copy / graph_file(name)).read_bytes()
+        comment = b"\x32\x04twin"  # field 6 of ONNX' ModelProto, doc_string; protobuf concatenates
+        (bundle_copy / graph_file(name, INT8)).write_bytes(data + comment)
+    add_files(bundle_copy, [graph_file(name, INT8) for name in QUANTIZED_GRAPHS])
+    return bundle_copy
+
+
+def add_files(folder: Path, names: list[str]) -> None:
+    """Enter files of a bundle into its manifest."""
+    manifest = read_manifest(folder)
+    files = {**manifest.files, **{name: file_sha256(folder / name) for name in names}}
+    (folder / MANIFEST).write_text(dataclasses.replace(manifest, files=files).to_json())
 
 
 @pytest.fixture(scope="session")

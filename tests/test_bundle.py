@@ -18,7 +18,9 @@ from edgeae.bundle import (
     coding_id,
     find_bundle,
     find_by_coding_id,
+    graph_file,
     list_bundles,
+    precisions,
     read_manifest,
 )
 from edgeae.errors import BundleError
@@ -170,6 +172,39 @@ def test_user_folder_is_searched_after_the_variable(
         shutil.copytree(tiny_bundle, tmp_path / "edgeae" / "models" / name)
     assert find_bundle("tiny") == tiny_bundle
     assert find_bundle("mine") == tmp_path / "edgeae" / "models" / "mine"
+
+
+def test_without_a_home_folder_bundles_are_found_in_the_others(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_data_path", refuse)
+    assert find_bundle("tiny") == tiny_bundle
+    assert find_bundle("photo").name == "photo"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], ("fp32",)),
+        (["decoder.int8.onnx"], ("fp32", "int8")),
+        (["encoder.int8.onnx"], ("fp32", "int8")),
+        (["hyper_decoder.int8.onnx", "encoder.int4.onnx"], ("fp32",)),
+    ],
+)
+def test_precisions_are_those_of_encoder_and_decoder(
+    tiny_bundle: Path, names: list[str], expected: tuple[str, ...]
+) -> None:
+    manifest = read_manifest(tiny_bundle)
+    more = dataclasses.replace(manifest, files={**manifest.files, **dict.fromkeys(names, "0" * 64)})
+    assert precisions(more) == expected
+
+
+def test_file_of_a_graph_is_named_by_its_precision() -> None:
+    assert graph_file("encoder") == graph_file("encoder", "fp32") == "encoder.onnx"
+    assert graph_file("encoder", "int8") == "encoder.int8.onnx"
 
 
 def test_name_is_not_taken_for_a_folder_of_pictures(

@@ -48,6 +48,10 @@ def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
     return Result(result.exit_code, result.stdout_bytes, result.stderr)
 
 
+def run_text(*arguments: str | Path) -> str:
+    return run(*arguments).out.decode()
+
+
 @pytest.fixture
 def pictures(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
     """A folder with a.png, sub/b.JPG, sub/deep/c.webp and notes.txt."""
@@ -345,6 +349,53 @@ def test_info_of_a_bundle_verifies_its_files(bundle_copy: Path) -> None:
     assert run("info", bundle_copy).code == 5
 
 
+def test_info_of_a_bundle_says_the_precisions_and_what_auto_chose(two_precisions: Path) -> None:
+    (fields,) = run("info", two_precisions, "--json").lines()
+    assert fields["precisions"] == ["fp32", "int8"]
+    assert fields["auto"] == {"encoder": None, "decoder": None}
+    assert re.search(r"auto\n  encoder +not measured yet\n", run_text("info", two_precisions))
+    chosen = edgeae.Codec.load(two_precisions).decoder_precision
+    (fields,) = run("info", two_precisions, "--json").lines()
+    assert fields["auto"] == {"encoder": None, "decoder": chosen}
+    assert re.search(rf"\n  decoder +{chosen}\n", run_text("info", two_precisions))
+    (fields,) = run("info", "tiny", "--json").lines()
+    assert (fields["precisions"], fields["auto"]) == (
+        ["fp32"],
+        {"encoder": "fp32", "decoder": "fp32"},
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_precision_asked_for_is_in_the_json(
+    png: Path, two_precisions: Path, precision: str
+) -> None:
+    options: list[str | Path] = ["-m", two_precisions, "--precision", precision, "--json"]
+    (fields,) = run("compress", png, *options).lines()
+    assert (fields["provider"], fields["precision"]) == ("cpu", precision)
+    (fields,) = run("decompress", png.with_suffix(".eae"), "-f", *options).lines()
+    assert (fields["provider"], fields["precision"]) == ("cpu", precision)
+
+
+def test_auto_says_what_it_chose(png: Path, two_precisions: Path) -> None:
+    (fields,) = run("compress", png, "-m", two_precisions, "--json").lines()
+    (chosen,) = run("info", two_precisions, "--json").lines()
+    assert {"encoder": fields["precision"], "decoder": None} == chosen["auto"]
+
+
+def test_int8_of_a_bundle_without_it_is_exit_5(png: Path) -> None:
+    result = run("compress", png, "-m", "tiny", "--precision", "int8")
+    assert result.code == 5
+    assert "`edgeae quantize`" in result.err
+    assert not png.with_suffix(".eae").exists()
+
+
+def test_models_says_the_precisions(two_precisions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEAE_MODELS", str(two_precisions.parent))
+    by_name = {line["name"]: line for line in run("models", "--json").lines()}
+    assert by_name["copy"]["precisions"] == ["fp32", "int8"]
+    assert re.search(r"^copy .* fp32/int8 ", run_text("models"), re.MULTILINE)
+
+
 def test_models_lists_bundles_and_those_that_are_broken(
     bundle_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,16 +445,16 @@ def grow(count: int = 1) -> None:
 
 
 def test_bug_is_shown_whole(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeae.codec.Codec.compress", lambda *_: 1 / 0)
+    monkeypatch.setattr("edgeae.codec.Codec.reach_many", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("compress", png, "-m", "tiny")
 
 
 def test_lack_of_memory_is_an_image_error(png: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lack(*_: object) -> bytes:
+    def lack(*_: object, **__: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr("edgeae.codec.Codec.compress", lack)
+    monkeypatch.setattr("edgeae.codec.Codec.reach_many", lack)
     result = run("compress", png, "-m", "tiny")
     assert result.code == 6
     assert "not enough memory" in result.err
@@ -611,10 +662,10 @@ def test_progress_is_shown_on_a_terminal_only(
     from edgeae.cli import batch
 
     jobs = [Job(None, None)] * 3
-    with batch._progress(jobs, quiet=False) as (remaining, say):
+    with batch.progress(jobs, quiet=False) as (remaining, say):
         assert list(remaining) == jobs
         assert say is batch._say
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with batch._progress(jobs, quiet=False) as (remaining, say):
+    with batch.progress(jobs, quiet=False) as (remaining, say):
         say("[not markup]")
         assert list(remaining) == jobs

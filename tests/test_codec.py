@@ -114,7 +114,7 @@ def test_empty_metadata_is_no_metadata(codec: Codec, photo: NDArray[np.uint8]) -
 
 
 def test_symbols_where_the_index_is_zero_are_zero(codec: Codec, photo: NDArray[np.uint8]) -> None:
-    coded = codec._quantize(picture_from_array(photo), 20.0)
+    coded = codec.reach(picture_from_array(photo), 20.0).coded
     for section in coded.sections[1:]:
         assert not section.symbols[section.indexes == 0].any()
 
@@ -373,10 +373,16 @@ def grey_codec(tmp_path_factory: pytest.TempPathFactory) -> Codec:
         description="grey pictures without loss",
         latent_space="grey-test",
         input="grey",
+        size=None,
+        shape=None,
+        latent_size=None,
         stride=4,
         hyper_stride=0,
         latent_channels=16,
         hyper_channels=0,
+        latent_step=None,
+        prior=None,
+        halo=None,
         coding_id=coding_id(b"", arrays, "grey-test").hex(),
         files={path.name: file_sha256(path) for path in folder.iterdir()},
         known_answer=None,

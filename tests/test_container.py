@@ -215,7 +215,8 @@ def test_damaged_unknown_section_is_an_error() -> None:
     [
         ({"flags": 0x02}, "format version 2, this build reads 1"),
         ({"flags": 0x0F}, "format version 15"),
-        ({"flags": 0x81}, "reserved bit 7"),
+        ({"flags": 0x91}, "mode 5 is unknown"),
+        ({"flags": 0xB1}, "mode 7 is unknown"),
         ({"flags": 0x41, "table": b"\x01" + entry(0x02, b"?"), "bodies": b"?"}, "type 2 is unkn"),
     ],
 )

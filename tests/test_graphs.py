@@ -93,6 +93,23 @@ def test_bytes_that_are_no_graph_are_a_graph_error(data: bytes) -> None:
         Graph("decoder", lambda: data).run(y_hat=PIXELS)
 
 
+def test_errors_name_the_file_if_it_is_given() -> None:
+    with pytest.raises(GraphError, match=r"^decoder\.int8\.onnx: no session on 'cpu'"):
+        Graph("decoder", bytes, file="decoder.int8.onnx").run(y_hat=PIXELS)
+
+
+def test_cpu_is_the_only_provider_where_no_other_is_built_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graphs, "available_providers", lambda: ("cpu",))
+    assert graphs.only_cpu("cpu")
+    assert graphs.only_cpu("auto")
+    assert not graphs.only_cpu("cuda")
+    monkeypatch.setattr(graphs, "available_providers", lambda: ("cuda", "cpu"))
+    assert graphs.only_cpu("cpu")
+    assert not graphs.only_cpu("auto")
+
+
 def test_graph_with_another_signature_is_refused(tiny_bundle: Path) -> None:
     graph = Graph("decoder", (tiny_bundle / "encoder.onnx").read_bytes)
     with pytest.raises(GraphError, match=r"takes {'pixels': 'tensor\(uint8\)'} and gives"):

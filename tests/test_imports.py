@@ -20,15 +20,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # package -> the modules that may import it when they run
 DOORS = {
     "onnxruntime": {"graphs"},
-    "PIL": {"images.files", "pillow"},
+    "PIL": {"images.files", "pillow", "evaluation.peers"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "platformdirs": {"bundle"},
+    "platformdirs": {"bundle", "choices"},
+    "bjontegaard": {"evaluation.bd_rate"},
+    "matplotlib": {"evaluation.plot"},
     "torch": set(),
     "onnx": set(),
     "edgeae_export": set(),
 }
-STANDARD_LIBRARY_ONLY = {"errors", "container", "manifest", "__init__", "__main__"}
+STANDARD_LIBRARY_ONLY = {"errors", "container", "manifest", "processor", "__init__", "__main__"}
 # module -> what it never imports: the layers below do not know those above
 ABOVE = {
     "errors": {"edgeae"},
@@ -38,8 +40,13 @@ ABOVE = {
     "images": {"codec", "api", "cli", "bundle", "container", "entropy", "graphs", "latents"},
     "manifest": {"codec", "api", "cli", "bundle", "entropy", "graphs", "images"},
     "bundle": {"codec", "api", "cli", "graphs", "images", "container"},
-    "codec": {"api", "cli"},
-    "api": {"cli"},
+    "processor": {"edgeae"},
+    "choices": {"edgeae"},
+    "precision": {"codec", "api", "cli", "container", "entropy", "latents"},
+    "codec": {"api", "cli", "evaluation"},
+    "api": {"cli", "evaluation"},
+    "metrics": {"edgeae"},
+    "evaluation": {"api", "cli"},
 }
 
 
@@ -89,6 +96,7 @@ HEAVY = ("numpy", "onnxruntime", "PIL", "rich", "torch", "onnx", "platformdirs")
         "from edgeae.cli.app import app; app(['--version'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['compress', '--help'], standalone_mode=False)",
+        "from edgeae.cli.app import app; app(['eval', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['train', '--help'], standalone_mode=False)",
     ],
 )

@@ -24,6 +24,11 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     plain = draw(st.booleans())
+    channels = draw(st.integers(1, 6))
+    fixed = draw(st.sampled_from(["any", "size", "array"])) if plain else "any"
+    sides = st.tuples(st.integers(1, 65_535), st.integers(1, 65_535))
+    axes = st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple)
+    step = draw(st.none() | st.tuples(*[st.floats(1e-6, 1e6)] * channels))
     stride, hyper_channels = draw(st.integers(1, 64)), draw(st.integers(1, 32))
     shape = (1, hyper_channels, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
     seed = draw(st.integers(0, 2**32 - 1))
@@ -32,11 +37,17 @@ def manifests(draw: st.DrawFn) -> Manifest:
         name=draw(NAMES),
         description=draw(TEXT),
         latent_space=draw(TEXT),
-        input=draw(st.sampled_from(["rgb", "grey"])),
+        input="array" if fixed == "array" else draw(st.sampled_from(["rgb", "grey"])),
+        size=draw(sides) if fixed == "size" else None,
+        shape=draw(axes) if fixed == "array" else None,
+        latent_size=None if fixed == "any" else draw(sides),
         stride=stride,
         hyper_stride=0 if plain else stride * 2 * draw(st.integers(1, 4)),
-        latent_channels=draw(st.integers(1, 4096)),
+        latent_channels=channels,
         hyper_channels=0 if plain else hyper_channels,
+        latent_step=step,
+        prior=None if step is None else draw(st.sampled_from([None, "normal"])),
+        halo=draw(st.none() | st.integers(0, 999)),
         coding_id=draw(HEX64)[:16],
         files=draw(st.dictionaries(NAMES, HEX64, max_size=4)),
         known_answer=None if plain else answer,
@@ -51,10 +62,16 @@ EXAMPLE: dict[str, Any] = {
     "description": "photos",
     "latent_space": "run 12",
     "input": "rgb",
+    "size": None,
+    "shape": None,
+    "latent_size": None,
     "stride": 16,
     "hyper_stride": 64,
     "latent_channels": 320,
     "hyper_channels": 96,
+    "latent_step": None,
+    "prior": None,
+    "halo": None,
     "coding_id": "0123456789abcdef",
     "files": {"encoder.onnx": "0" * 64},
     "known_answer": {"z_seed": 7, "shape": [1, 96, 2, 3], "index_sha256": "f" * 64},
@@ -113,6 +130,57 @@ def test_deeply_nested_text_raises_bundle_error() -> None:
 def test_message_names_what_is_wrong(change: dict[str, object], message: str) -> None:
     with pytest.raises(BundleError, match=message):
         Manifest.from_json(json.dumps({**EXAMPLE, **change}))
+
+
+PLAIN = {"hyper_stride": 0, "hyper_channels": 0, "known_answer": None, "latent_channels": 2}
+ARRAY = {**PLAIN, "input": "array", "shape": [3, 4, 50], "latent_size": [1, 5]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": [28, 28], "latent_size": [1, 1]}, "must be null with hyper_stride"),
+        ({**PLAIN, "size": [28, 28]}, "latent_size None must be there if and only if"),
+        ({**PLAIN, "latent_size": [1, 1]}, r"latent_size \(1, 1\) must be there if and only if"),
+        ({**PLAIN, "size": [28], "latent_size": [1, 1]}, r"size \[28\] is not a height and"),
+        ({**PLAIN, "size": [28, 0], "latent_size": [1, 1]}, "size 0 is outside 1..65535"),
+        ({**PLAIN, "size": "28", "latent_size": [1, 1]}, "size is str, not list"),
+        ({**ARRAY, "shape": None}, "shape None and input 'array' contradict"),
+        ({**ARRAY, "input": "grey"}, r"shape \(3, 4, 50\) and input 'grey' contradict"),
+        ({**ARRAY, "shape": []}, "is not 1 to 4 integers"),
+        ({**ARRAY, "shape": [1] * 5}, "is not 1 to 4 integers"),
+        ({**ARRAY, "shape": [300, 300, 1]}, "product of shape but the last 90000 is outside"),
+        ({**ARRAY, "size": [3, 4]}, "one of them must be null"),
+        ({**PLAIN, "latent_step": [0.5]}, "latent_step is not 2 positive numbers"),
+        ({**PLAIN, "latent_step": [0.5, 0]}, "latent_step is not 2 positive numbers"),
+        ({**PLAIN, "latent_step": [0.5, True]}, "latent_step is not 2 positive numbers"),
+        ({**PLAIN, "prior": "normal"}, "needs latent_step"),
+        ({**PLAIN, "prior": "laplace"}, "prior 'laplace' is neither null nor 'normal'"),
+        ({"halo": -1}, "halo -1 is outside"),
+    ],
+)
+def test_message_names_what_is_wrong_with_a_plain_bundle(
+    change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        Manifest.from_json(json.dumps({**EXAMPLE, **change}))
+
+
+def test_shapes_follow_from_the_size_or_from_the_manifest() -> None:
+    any_size = Manifest.from_json(json.dumps(EXAMPLE))
+    assert any_size.fixed_size is None
+    assert any_size.pixels_shape(64, 128) == (64, 128, 3)
+    assert any_size.latents_shape(64, 128) == (320, 4, 8)
+    change = {**PLAIN, "input": "grey", "size": [30, 31], "latent_size": [4, 5]}
+    one_size = Manifest.from_json(json.dumps({**EXAMPLE, **change}))
+    assert (one_size.fixed_size, one_size.multiple) == ((30, 31), 1)
+    assert one_size.pixels_shape(30, 31) == (30, 31, 1)
+    assert one_size.latents_shape(30, 31) == (2, 4, 5)
+    array = Manifest.from_json(json.dumps({**EXAMPLE, **ARRAY}))
+    assert (array.fixed_size, array.multiple) == ((12, 50), 1)
+    assert array.pixels_shape(12, 50) == (3, 4, 50)
+    assert array.latents_shape(12, 50) == (2, 1, 5)
+    assert Manifest.from_json(json.dumps({**EXAMPLE, **ARRAY, "shape": [9]})).fixed_size == (1, 9)
 
 
 @pytest.mark.parametrize("key", sorted(EXAMPLE))

@@ -213,3 +213,12 @@ def test_pictures_survive_the_real_codec(monkeypatch: pytest.MonkeyPatch) -> Non
     with Image.open(stored) as image:
         expected = edgeae.decompress(stored.getvalue(), model=TINY)
         np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_precision_is_an_option_of_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    image = Image.fromarray(RGB)
+    stored = saved(image, model=str(TINY), precision="fp32").getvalue()
+    assert stored == edgeae.compress(RGB, model=TINY, precision="fp32")
+    with pytest.raises(OSError, match="has no int8 graph"):
+        saved(image, model=str(TINY), precision="int8")

@@ -12,7 +12,12 @@ from edgeae.errors import GraphError
 from edgeae.rounding import BITS_PER_SQUARE, cheapest, nearest, thresholds
 
 TABLES = ScaleTables(
-    ([16382, 1, 1], [16000, 300, 84], [9000, 6000, 1200, 184], [4000, 5000, 4000, 2500, 884])
+    (
+        np.array([16382, 1, 1]),
+        np.array([16000, 300, 84]),
+        np.array([9000, 6000, 1200, 184]),
+        np.array([4000, 5000, 4000, 2500, 884]),
+    )
 )
 
 
@@ -23,21 +28,26 @@ def drawn(count: int, rows: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]
 
 
 def cost(
-    symbols: NDArray[np.int64], values: NDArray[np.float32], rows: NDArray[np.uint8]
+    symbols: NDArray[np.int64],
+    values: NDArray[np.float32],
+    rows: NDArray[np.uint8],
+    bits_per_square: float,
 ) -> NDArray[np.float64]:
     bits = TABLES.cost_bits(symbols, rows)
-    return np.asarray(bits + BITS_PER_SQUARE * (values.astype(np.float64) - symbols) ** 2)
+    return np.asarray(bits + bits_per_square * (values.astype(np.float64) - symbols) ** 2)
 
 
-def test_no_neighbour_nearer_to_zero_is_cheaper() -> None:
+@pytest.mark.parametrize("bits_per_square", [BITS_PER_SQUARE, 12.0])
+def test_no_neighbour_nearer_to_zero_is_cheaper(bits_per_square: float) -> None:
     values, rows = drawn(20_000, 4)
-    symbols = cheapest(values, rows, thresholds(TABLES), 32_767).astype(np.int64)
+    bounds = thresholds(TABLES, bits_per_square)
+    symbols = cheapest(values, rows, bounds, 32_767).astype(np.int64)
     coded = (rows > 0) & (np.abs(symbols) <= 32)
     symbols, values, rows = symbols[coded], values[coded], rows[coded]
-    chosen = cost(symbols, values, rows)
+    chosen = cost(symbols, values, rows, bits_per_square)
     plain = np.rint(values).astype(np.int64)
     lower = plain - np.sign(plain)
-    best = np.minimum(cost(plain, values, rows), cost(lower, values, rows))
+    best = np.minimum(*(cost(way, values, rows, bits_per_square) for way in (plain, lower)))
     # Where theory would move a symbol by more than one, the bound stops it at the integer.
     free = np.abs(values) < np.abs(plain) + 1e-6
     np.testing.assert_allclose(chosen[free], best[free], atol=1e-3)

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import edgeae
+from edgeae.cli.evaluate import evaluate
 from edgeae.cli.inspect import info, models
 from edgeae.cli.output import discard
 from edgeae.cli.pictures import compress, decompress
@@ -77,6 +78,7 @@ def _application() -> typer.Typer:
 app = _application()
 for _command in (compress, decompress, info, models):
     app.command()(_command)
+app.command("eval")(evaluate)
 
 
 def _print_version(wanted: bool) -> None:

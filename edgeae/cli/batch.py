@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
@@ -15,11 +15,14 @@ from edgeae.cli.output import check_target, print_line
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgeae.cli.jobs import Job
 
     Say: TypeAlias = Callable[[str], None]
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Do ``work`` on every job.
+    """Do ``work`` on every job, one after another.
 
     Results go to stderr as lines, and to stdout as JSON objects if ``as_json``.
 
@@ -56,32 +59,60 @@ def run(
     BatchError
         Some of several jobs failed; each was reported.
     """
-    failed = 0
-    with _progress(jobs, quiet=quiet) as (remaining, say):
+
+    def one(job: Job) -> Report:
+        check_target(job.target, force=force)
+        return work(job)
+
+    def one_by_one(remaining: Iterator[Job]) -> Iterator[tuple[Job, Report | EdgeaeError]]:
         for job in remaining:
-            try:
-                check_target(job.target, force=force)
-                report = _within_memory(job, work)
-            except EdgeaeError as error:
-                named = _named(job, error)
+            yield job, attempt(lambda job=job: one(job))  # type: ignore[misc]  # bound now, not later
+
+    run_stream(jobs, one_by_one, as_json=as_json, quiet=quiet)
+
+
+def run_stream(
+    jobs: list[Job],
+    outcomes: Callable[[Iterator[Job]], Iterator[tuple[Job, Report | EdgeaeError]]],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Say what came of every job that ``outcomes`` takes; it gives them back in order.
+
+    The errors are those of `run`.
+    """
+    failed = 0
+    with progress(jobs, quiet=quiet) as (remaining, say):
+        for job, result in outcomes(remaining):
+            if isinstance(result, EdgeaeError):
+                named = _named(job, result)
                 if as_json:
                     _print_json({**_names(job), "error": str(named), "exit": named.exit_code})
                 if len(jobs) == 1:
-                    raise named from error
+                    raise named from result
                 say(f"edgeae: {named}")
                 failed += 1
-                continue
-            if as_json:
-                _print_json({**_names(job), **report.fields, "notes": list(report.notes)})
+            elif as_json:
+                _print_json({**_names(job), **result.fields, "notes": list(result.notes)})
             elif not quiet:
-                _say_report(job, report, say)
+                _say_report(job, result, say)
     if failed:
         raise BatchError(f"{failed} of {len(jobs)} inputs failed, the others are done")
 
 
-def _within_memory(job: Job, work: Callable[[Job], Report]) -> Report:
+def attempt(work: Callable[[], Outcome]) -> Outcome | EdgeaeError:
+    """Return what ``work`` does, or the error of its input: a lack of memory is one."""
     try:
-        return work(job)
+        return within_memory(None, lambda _: work())
+    except EdgeaeError as error:
+        return error
+
+
+def within_memory(item: Item, work: Callable[[Item], Outcome]) -> Outcome:
+    """Do ``work`` on an item; a lack of memory is that item's error and not the end of all."""
+    try:
+        return work(item)
     except MemoryError as error:
         raise ImageError("not enough memory for a picture of this size") from error
 
@@ -112,18 +143,21 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _progress(jobs: list[Job], *, quiet: bool) -> Iterator[tuple[Iterator[Job], Say]]:
-    """Give the jobs one by one, under a progress bar if there are several and a terminal."""
-    if quiet or len(jobs) == 1 or not sys.stderr.isatty():
-        yield iter(jobs), _say
+def progress(items: Sequence[Item], *, quiet: bool) -> Iterator[tuple[Iterator[Item], Say]]:
+    """Give the items one by one, under a progress bar if there are several and a terminal.
+
+    The second value prints a line to stderr without disturbing the bar.
+    """
+    if quiet or len(items) == 1 or not sys.stderr.isatty():
+        yield iter(items), _say
         return
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     # Redirected, the JSON lines of stdout would land on the terminal of stderr.
-    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
+    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
         yield (
-            iter(progress.track(jobs, description="")),
+            iter(bar.track(items, description="")),
             lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
         )

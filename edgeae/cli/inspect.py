@@ -33,7 +33,8 @@ def info(
 
     A file: picture, quality, the model it needs, and the bytes of each section, with every
     checksum over bytes verified. A bundle: what it is, its files with every hash verified, and
-    where it came from. Both: the providers that can run it here.
+    where it came from, and which precision "auto" has found faster here. Both: the providers that
+    can run it here.
     """
     for text in inputs:
         fields = _describe(text, max_pixels)
@@ -49,16 +50,20 @@ def models(as_json: AsJson = False) -> None:
     They are looked for in the folders of EDGEAE_MODELS, in the user's data folder, and in the
     installed package.
     """
-    from edgeae.bundle import list_bundles, read_manifest
+    from edgeae.bundle import list_bundles, precisions, read_manifest
 
     for path in list_bundles():
         fields: dict[str, object] = {"name": path.name, "path": str(path)}
         try:
             manifest = read_manifest(path)
             size = sum(file.stat().st_size for file in path.iterdir())
-            fields |= {"coding_id": manifest.coding_id, "bytes": size}
+            forms = precisions(manifest)
+            fields |= {"coding_id": manifest.coding_id, "bytes": size, "precisions": list(forms)}
             fields |= {"description": manifest.description}
-            line = f"{manifest.coding_id}  {readable_bytes(size):>8}  {manifest.description}"
+            line = (
+                f"{manifest.coding_id}  {readable_bytes(size):>8}  {'/'.join(forms):9}  "
+                f"{manifest.description}"
+            )
         except (EdgeaeError, OSError) as error:
             fields |= {"error": str(error)}
             line = f"cannot be used: {error}"
@@ -142,7 +147,8 @@ def _model_for(coding_id: bytes) -> str | None:
 
 def _describe_bundle(path: Path) -> dict[str, object]:
     from edgeae.bundle import Bundle
-    from edgeae.graphs import available_providers
+    from edgeae.graphs import available_providers, default_threads
+    from edgeae.precision import remembered
 
     bundle = Bundle.load(path)
     bundle.verify()
@@ -154,6 +160,8 @@ def _describe_bundle(path: Path) -> dict[str, object]:
         "steps": len(bundle.masks),
         "files": sizes,
         "providers": list(available_providers()),
+        "precisions": list(bundle.precisions),
+        "auto": remembered(bundle, threads=default_threads()),
     }
 
 
@@ -172,6 +180,8 @@ def _readable(name: str, value: object) -> str:
         return "none here has this coding id; `edgeae models` lists those there are"
     if name == "bytes" and isinstance(value, int):
         return f"{value} ({readable_bytes(value)})"
+    if name in {"encoder", "decoder"} and value is None:
+        return "not measured yet"
     if value is None or isinstance(value, (dict, list, tuple)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from edgeae.cli.sizes import parse_bytes
+
 
 class Provider(StrEnum):
     """What can run the large graphs; edgeae.graphs has the long names."""
@@ -19,8 +21,16 @@ class Provider(StrEnum):
     AUTO = "auto"
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
+class Precision(StrEnum):
+    """Numbers that the large graphs compute with; see edgeae.precision."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a number from 0 to 100")
     return value
 
@@ -31,14 +41,52 @@ Inputs = Annotated[
 Output = Annotated[
     str | None, typer.Option("-o", "--output", help="File, folder, or - for stdout.")
 ]
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 Quality = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "-q", "--quality", min=0, max=100, callback=_finite, help="Higher is better and larger."
+        "-q",
+        "--quality",
+        min=0,
+        max=100,
+        callback=_finite,
+        help="Higher is better and larger; 50 if nothing is said.",
     ),
+]
+SizeTarget = Annotated[
+    int | None,
+    typer.Option(
+        "--target-size",
+        parser=_bytes,
+        metavar="SIZE",
+        help="Instead of -q: the largest file of at most this: 20kB, 1.5MB, 20000.",
+    ),
+]
+BppTarget = Annotated[
+    float | None,
+    typer.Option("--target-bpp", help="Instead of -q: the same in bits per pixel."),
+]
+PsnrTarget = Annotated[
+    float | None,
+    typer.Option("--target-psnr", help="Instead of -q: this PSNR in dB, within 0.1."),
+]
+Effort = Annotated[
+    int,
+    typer.Option("--effort", min=0, max=2, help="0 is fast, 2 is slow and makes smaller files."),
 ]
 ProviderChoice = Annotated[
     Provider, typer.Option("--provider", help="What runs the encoder and the decoder.")
+]
+PrecisionChoice = Annotated[
+    Precision, typer.Option("--precision", help="Numbers they compute with; auto: the faster.")
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads; by default all processors.")

@@ -6,9 +6,9 @@ import functools
 import io
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,39 +17,54 @@ from edgeae.cli.jobs import Job, plan
 from edgeae.cli.options import (
     MAX_PIXELS,
     AsJson,
+    BppTarget,
+    Effort,
     Force,
     Inputs,
     MaxPixels,
     Output,
+    Precision,
+    PrecisionChoice,
     Provider,
     ProviderChoice,
+    PsnrTarget,
     Quality,
     Quiet,
     Recursive,
+    SizeTarget,
     Threads,
 )
+from edgeae.cli.packed import Packed, holds_array, read_packed
 from edgeae.cli.sizes import readable_bytes
+from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, source_files
+from edgeae.cli.stream import Work, outcomes
 from edgeae.errors import ContainerError, ImageError
+from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 if TYPE_CHECKING:
-    from edgeae.codec import Codec
-    from edgeae.images.files import Picture
+    from edgeae.arrays import FloatArray
+    from edgeae.codec import Codec, Encoding
+    from edgeae.images.picture import Picture
+    from edgeae.inputs import Source
+    from edgeae.rate_control import Target
 
-PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tga", ".tif", ".tiff", ".webp"}
-)
-LATENT_SUFFIX, ARRAY_SUFFIX = ".eae", ".npy"
+LATENT_SUFFIX = ".eae"
+_SAMPLE_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "F": 4}  # of a pixel, or a value
 
 
 def compress(
     inputs: Inputs,
     output_to: Output = None,
-    quality: Quality = 50.0,
+    quality: Quality = None,
+    target_size: SizeTarget = None,
+    target_bpp: BppTarget = None,
+    target_psnr: PsnrTarget = None,
+    effort: Effort = 1,
     model: Annotated[
         str, typer.Option("-m", "--model", help="Name of a bundle, or its folder.")
     ] = "photo",
     provider: ProviderChoice = Provider.CPU,
+    precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Annotated[
@@ -60,23 +75,29 @@ def compress(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compress pictures to .eae files, or to latents in .npy files.
+    """Compress pictures, or arrays of floats, to .eae files, or to latents in .npy files.
+
+    A bundle of arrays (its `input`) takes .npy files of floats.
 
     Says for each: size in pixels, bits per pixel of the file, its size, how many times smaller it
-    is than the raw 8-bit samples, and the time from reading to writing.
+    is than the raw 8-bit samples, and the time from reading to writing. With a target also the
+    quality that was found. Of latents, the target is the size of the .eae file they would make.
 
     \b
     Examples:
       edgeae compress img.png
       edgeae compress -r photos -o small -q 30
+      edgeae compress -r photos -o small --target-size 200kB
       edgeae compress img.png -o z.npy
       edgeae compress - -o - <img.png >img.eae
     """  # noqa: D301 click keeps the lines after this mark as they are
+    goal = _goal(quality, target_size, target_bpp, target_psnr)
+    files = source_files(model)
     jobs = plan(
         inputs,
         output_to,
         suffix=LATENT_SUFFIX,
-        suffixes=PICTURE_SUFFIXES,
+        suffixes=files.suffixes,
         recursive=recursive,
         missing=ImageError,
     )
@@ -84,25 +105,45 @@ def compress(
     for job in jobs:
         _check_latent_suffix(job)
 
+    from edgeae.batches import windows
     from edgeae.codec import Codec
     from edgeae.npy import latents_to_npy
 
-    codec = Codec.load(model, provider=provider.value, threads=threads)
+    codec = Codec.load(model, provider=provider.value, precision=precision.value, threads=threads)
 
-    def work(job: Job) -> batch.Report:
+    def read(job: Job) -> Source:
+        output.check_target(job.target, force=force)
+        source = files.read(job, max_pixels)
+        return source.without_metadata() if strip else source
+
+    def code(sources: Sequence[Source]) -> list[Encoding]:
+        if isinstance(goal, float):
+            return codec.reach_many(sources, goal, effort=effort)
+        return [codec.reach(source, goal, effort=effort) for source in sources]
+
+    def write(job: Job, source: Source, encoding: Encoding, seconds: float) -> batch.Report:
         start = time.perf_counter()
-        picture = _read_picture(job, max_pixels)
-        if strip:
-            picture = picture.without_metadata()
         if job.target is not None and job.target.suffix.lower() == ARRAY_SUFFIX:
-            data = latents_to_npy(codec.encode(picture, quality))
+            data = latents_to_npy(encoding.latents)
         else:
-            data = codec.compress(picture, quality)
+            data = codec.file_of(encoding)
         _write(data, job, force=force)
-        return _compress_report(picture, len(data), start, quality, codec)
+        seconds += time.perf_counter() - start
+        report = _compress_report(source, len(data), seconds, encoding, codec)
+        return report if isinstance(goal, float) else _with_target(report, encoding)
 
     codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
-    batch.run(jobs, work, force=force, as_json=as_json, quiet=quiet)
+    together = isinstance(goal, float) and codec.takes_batches
+    batch.run_stream(
+        jobs,
+        lambda remaining: outcomes(
+            remaining,
+            Work(read, code, write),
+            lambda items: windows(items, lambda item: item.size, together=together),
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 def decompress(
@@ -117,6 +158,7 @@ def decompress(
         typer.Option("-m", "--model", help="Bundle; by default the one the file names."),
     ] = None,
     provider: ProviderChoice = Provider.CPU,
+    precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Annotated[
@@ -127,7 +169,7 @@ def decompress(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Decompress .eae files, or latents in .npy files, to pictures.
+    """Decompress .eae files, or latents in .npy files, to pictures, or to arrays in .npy files.
 
     \b
     Examples:
@@ -146,72 +188,80 @@ def decompress(
         missing=ContainerError,
     )
     batch.check_stdout(jobs, as_json=as_json)
+    if format is None:
+        jobs = [_named_for_arrays(job, output_to) for job in jobs]
 
+    from edgeae.array_files import array_to_npy
+    from edgeae.batches import windows
     from edgeae.bundle import find_bundle, find_by_coding_id
     from edgeae.codec import Codec
-    from edgeae.images.files import format_for, write_picture
+    from edgeae.images.files import Picture, format_for, write_picture
 
     @functools.lru_cache(maxsize=4)
     def codec_in(folder: Path) -> Codec:
-        return Codec.load(folder, provider=provider.value, threads=threads)
+        return Codec.load(
+            folder, provider=provider.value, precision=precision.value, threads=threads
+        )
 
+    @functools.lru_cache(maxsize=64)
     def codec_for(coding_id: bytes) -> Codec:
         return codec_in(find_bundle(model) if model else find_by_coding_id(coding_id))
 
-    def work(job: Job) -> batch.Report:
+    def read(job: Job) -> Packed:
+        output.check_target(job.target, force=force)
+        packed = read_packed(job, max_pixels)
+        _check_ending(packed, job, format, suffix)
+        return packed
+
+    def decode(several: Sequence[Packed]) -> list[tuple[Source, Codec]]:
+        return [packed.decode(codec_for, max_pixels) for packed in several]
+
+    def write(
+        job: Job, packed: Packed, decoded: tuple[Source, Codec], seconds: float
+    ) -> batch.Report:
         start = time.perf_counter()
-        picture_format = format_for(_with_ending(job, format, suffix))
-        data = _read_latents(job)
-        picture, codec = _decode(data, codec_for, max_pixels)
-        if strip:
-            picture = picture.without_metadata()
+        source, codec = decoded
         buffer = io.BytesIO()
-        write_picture(picture, buffer, picture_format)
+        if isinstance(source, Picture):
+            picture = source.without_metadata() if strip else source
+            write_picture(picture, buffer, format_for(_with_ending(job, format, suffix)))
+        else:
+            buffer.write(array_to_npy(source.values))
         _write(buffer.getvalue(), job, force=force)
-        return _decompress_report(picture, len(data), buffer.tell(), start, codec)
+        seconds += time.perf_counter() - start
+        return _decompress_report(source, packed.size, buffer.tell(), seconds, codec)
 
-    batch.run(jobs, work, force=force, as_json=as_json, quiet=quiet)
-
-
-def _decode(
-    data: bytes, codec_for: Callable[[bytes], Codec], max_pixels: int
-) -> tuple[Picture, Codec]:
-    from edgeae.container import read_header
-    from edgeae.npy import is_npy, latents_from_npy
-
-    if is_npy(data):
-        latents = latents_from_npy(data, max_pixels=max_pixels)
-        codec = codec_for(latents.coding_id)
-        return codec.decode(latents), codec
-    codec = codec_for(read_header(data).coding_id)
-    return codec.decompress_picture(data, max_pixels=max_pixels), codec
+    batch.run_stream(
+        jobs,
+        lambda remaining: outcomes(
+            remaining,
+            Work(read, decode, write),
+            lambda items: windows(items, lambda item: item.size, together=True),
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
-def _read_picture(job: Job, max_pixels: int) -> Picture:
-    from edgeae.images.files import read_picture
+def _check_ending(packed: Packed, job: Job, format: str | None, suffix: str) -> None:
+    """Raise ImageError unless the output's ending is for what the file holds."""
+    from edgeae.images.files import format_for
 
-    return read_picture(job.source or sys.stdin.buffer, max_pixels=max_pixels)
-
-
-def _read_latents(job: Job) -> bytes:
-    if job.source is None:
-        return _read_file(sys.stdin.buffer)
-    try:
-        with job.source.open("rb") as file:
-            return _read_file(file)
-    except OSError as error:
-        raise ContainerError(f"cannot be read: {error.strerror or error}") from error
+    ending = _with_ending(job, format, suffix)
+    if not packed.is_array:
+        format_for(ending)
+    elif ending.suffix.lower() != ARRAY_SUFFIX and (job.target is not None or format is not None):
+        raise ImageError("the file holds an array and no picture; write a .npy file")
 
 
-def _read_file(file: BinaryIO) -> bytes:
-    """Return all of a file that begins like one of ours; a film dropped here is not read whole."""
-    from edgeae.container import HEADER_BYTES_MAX, read_header
-    from edgeae.npy import is_npy
+def _named_for_arrays(job: Job, output_to: str | None) -> Job:
+    """Return the job with a target that ends in .npy if its source holds an array.
 
-    head = file.read(HEADER_BYTES_MAX)
-    if not is_npy(head):
-        read_header(head)
-    return head + file.read()
+    A target that the user named stays.
+    """
+    if job.target is None or output_to == str(job.target) or not holds_array(job):
+        return job
+    return Job(job.source, job.target.with_suffix(ARRAY_SUFFIX))
 
 
 def _with_ending(job: Job, format: str | None, suffix: str) -> Path:
@@ -227,6 +277,31 @@ def _write(data: bytes, job: Job, *, force: bool) -> None:
     output.write(data, job.target, force=force)
 
 
+def _goal(
+    quality: float | None, size: int | None, bpp: float | None, psnr: float | None
+) -> float | Target:
+    """Return the one of these that was given, 50 if none was."""
+    options = {
+        "-q": quality,
+        "--target-size": size,
+        "--target-bpp": bpp,
+        "--target-psnr": psnr,
+    }
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} exclude each other; give one of them")
+    try:
+        if size is not None:
+            return TargetSize(size)
+        if bpp is not None:
+            return TargetBpp(bpp)
+        if psnr is not None:
+            return TargetPsnr(psnr)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return 50.0 if quality is None else quality
+
+
 def _check_latent_suffix(job: Job) -> None:
     """Refuse to write latents into what would look like a picture."""
     if job.target is not None and job.target.suffix.lower() in PICTURE_SUFFIXES:
@@ -237,11 +312,11 @@ def _check_latent_suffix(job: Job) -> None:
 
 
 def _compress_report(
-    picture: Picture, size: int, start: float, quality: float, codec: Codec
+    picture: Source, size: int, seconds: float, encoding: Encoding, codec: Codec
 ) -> batch.Report:
-    milliseconds = (time.perf_counter() - start) * 1e3
+    milliseconds = seconds * 1e3
     pixels = picture.width * picture.height
-    bpp, ratio = 8 * size / pixels, pixels * len(picture.mode) / size
+    bpp, ratio = 8 * size / pixels, pixels * _SAMPLE_BYTES[picture.mode] / size
     line = (
         f"{picture.width}x{picture.height}  {bpp:.3f} bpp  {readable_bytes(size)}  "
         f"{ratio:.3g}x smaller  {milliseconds:.0f} ms"
@@ -250,17 +325,30 @@ def _compress_report(
         "bytes": size,
         "bpp": round(bpp, 6),
         "ratio": round(ratio, 4),
-        "quality": quality,
+        "quality": encoding.latents.quality,
+        "effort": encoding.effort,
         **_common_fields(picture, milliseconds, codec),
         "provider": codec.encoder_provider,
+        "precision": codec.encoder_precision,
     }
     return batch.Report(line, fields, picture.notes)
 
 
+def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
+    """Return the report with what the search for a target found."""
+    found = f"quality {encoding.latents.quality:g}"
+    fields = dict(report.fields)
+    if encoding.psnr_db is not None:
+        found += f"  {encoding.psnr_db:.2f} dB"
+        fields["psnr_db"] = round(encoding.psnr_db, 3)
+    notes = report.notes if encoding.note is None else (*report.notes, encoding.note)
+    return batch.Report(f"{report.line}  {found}", fields, notes)
+
+
 def _decompress_report(
-    picture: Picture, read: int, written: int, start: float, codec: Codec
+    picture: Source, read: int, written: int, seconds: float, codec: Codec
 ) -> batch.Report:
-    milliseconds = (time.perf_counter() - start) * 1e3
+    milliseconds = seconds * 1e3
     line = (
         f"{picture.width}x{picture.height}  {readable_bytes(read)} to {readable_bytes(written)}  "
         f"{milliseconds:.0f} ms"
@@ -269,11 +357,12 @@ def _decompress_report(
         "bytes": written,
         **_common_fields(picture, milliseconds, codec),
         "provider": codec.decoder_provider,
+        "precision": codec.decoder_precision,
     }
     return batch.Report(line, fields, picture.notes)
 
 
-def _common_fields(picture: Picture, milliseconds: float, codec: Codec) -> dict[str, object]:
+def _common_fields(picture: Source, milliseconds: float, codec: Codec) -> dict[str, object]:
     return {
         "width": picture.width,
         "height": picture.height,

@@ -29,7 +29,7 @@ from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.entropy.tables_base import Integers, SplitValues, Tables
 from edgeae.errors import ContainerError
 
-__all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode"]
+__all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode", "payload_bits"]
 
 RADIX = 1 << 16  # a word; states stay in RADIX..RADIX**2 - 1
 MAX_LANES_LOG2 = 10
@@ -55,6 +55,11 @@ class Section:
     symbols: Integers
     indexes: Integers
     tables: Tables
+
+    @property
+    def cost_bits(self) -> float:
+        """What the tables say its symbols cost; lanes and container come on top."""
+        return _part(self).cost_bits
 
 
 def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tuple[bytes, int]:
@@ -101,6 +106,12 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     ]
     words = np.concatenate([coder.states.astype(np.uint16), coder.words]).astype("<u2")
     return words.tobytes() + to_tail(np.concatenate(tail)), lanes_log2
+
+
+def payload_bits(sections: Sequence[Section]) -> float:
+    """Return about what `encode` would write: the tables' costs, and half a byte a lane."""
+    parts = [_part(section) for section in sections]
+    return sum(part.cost_bits for part in parts) + 4 * (1 << _lanes_log2(parts))
 
 
 class Decoder:

@@ -1,0 +1,92 @@
+"""A latent file of either kind, read whole: what it says of itself, and what it decodes to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from edgeae.errors import ContainerError
+
+if TYPE_CHECKING:
+    from edgeae.cli.jobs import Job
+    from edgeae.codec import Codec
+    from edgeae.inputs import Source
+    from edgeae.latents import Latents
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """An ``.eae`` file, or latents in a ``.npy`` file, whose header was read."""
+
+    size: int  # bytes
+    width: int
+    height: int
+    mode: str
+    coding_id: bytes
+    content: bytes | Latents
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it holds an array and no picture."""
+        from edgeae.container import ARRAY_MODE
+
+        return self.mode == ARRAY_MODE
+
+    def decode(self, codec_for: Callable[[bytes], Codec], max_pixels: int) -> tuple[Source, Codec]:
+        """Return what it decodes to, and the codec; the errors are the codec's."""
+        from edgeae.arrays import FloatArray
+
+        codec = codec_for(self.coding_id)
+        if isinstance(self.content, bytes):
+            if self.is_array:
+                return FloatArray(codec.decompress(self.content, max_pixels=max_pixels)), codec
+            return codec.decompress_picture(self.content, max_pixels=max_pixels), codec
+        if self.is_array:
+            return FloatArray(codec.decode_array(self.content)), codec
+        return codec.decode(self.content), codec
+
+
+def read_packed(job: Job, max_pixels: int) -> Packed:
+    """Return the file of a job; one that does not begin like ours is not read whole.
+
+    Raises
+    ------
+    ContainerError
+        It cannot be read, or is damaged at its beginning.
+    """
+    if job.source is None:
+        return _read(sys.stdin.buffer, max_pixels)
+    try:
+        with job.source.open("rb") as file:
+            return _read(file, max_pixels)
+    except OSError as error:
+        raise ContainerError(f"cannot be read: {error.strerror or error}") from error
+
+
+def holds_array(job: Job) -> bool:
+    """Return whether an ``.eae`` file says so; False for what cannot be read: reading says why."""
+    from edgeae.container import ARRAY_MODE, HEADER_BYTES_MAX, read_header
+
+    if job.source is None:
+        return False
+    try:
+        with job.source.open("rb") as file:
+            return read_header(file.read(HEADER_BYTES_MAX)).mode == ARRAY_MODE
+    except (OSError, ContainerError):
+        return False
+
+
+def _read(file: BinaryIO, max_pixels: int) -> Packed:
+    from edgeae.container import HEADER_BYTES_MAX, read_header
+    from edgeae.npy import is_npy, latents_from_npy
+
+    head = file.read(HEADER_BYTES_MAX)
+    if is_npy(head):
+        data = head + file.read()
+        of = latents_from_npy(data, max_pixels=max_pixels)
+        return Packed(len(data), of.width, of.height, of.mode, of.coding_id, of)
+    header = read_header(head)
+    data = head + file.read()
+    return Packed(len(data), header.width, header.height, header.mode, header.coding_id, data)
