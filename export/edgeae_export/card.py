@@ -29,17 +29,17 @@ def card(
     recipe = training["recipe"]
     sections = [
         f"# {name}\n\n{description}",
-        "## Training\n\n" + _table(("what", "value"), facts.items()),
+        "## Training\n\n" + table(("what", "value"), facts.items()),
     ]
     if rate_distortion:
         rows = [(f"{q:g}", f"{bpp:.4f}", f"{psnr:.2f}") for q, bpp, psnr in rate_distortion]
         sections.append(
             "## Rate and distortion\n\nMeans over the held-out pictures; the rate is of whole "
-            "files.\n\n" + _table(("quality", "bpp", "PSNR (dB)"), rows)
+            "files.\n\n" + table(("quality", "bpp", "PSNR (dB)"), rows)
         )
     sections.append(
         "## Checked at export\n\nGraphs against the networks they were made from.\n\n"
-        + _table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
+        + table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
     )
     start = "--init START " if "init" in training else ""
     sections.append(
@@ -49,11 +49,12 @@ def card(
         f"    edgeae export run/checkpoint.safetensors --data PICTURES --val HELD_OUT -o {name}\n\n"
         + (f"START is a checkpoint of {training['init']}.\n\n" if start else "")
         + "The recipe, with every number:\n\n"
-        + _table(("key", "value"), recipe.items())
+        + table(("key", "value"), recipe.items())
     )
     return "\n\n".join(sections) + "\n"
 
 
-def _table(head: Sequence[str], rows: Any) -> str:
+def table(head: Sequence[str], rows: Any) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

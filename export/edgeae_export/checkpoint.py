@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from edgeae.errors import BundleError
-from edgeae_export.recipe import Recipe
+from edgeae_export.recipe_table import recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
     from torch import Tensor
+
+R = TypeVar("R", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Generic[R]):
     """Everything that a run needs to go on, or an export to start.
 
     ``tensors`` has the prefixes ``model.`` (weights), ``average.`` (their moving average, what is
-    exported), ``first.`` and ``second.`` (Adam's moments), ``loss.`` (running means by anchor).
+    exported), ``first.`` and ``second.`` (Adam's moments), and of a photo codec ``loss.`` (running
+    means by anchor).
     """
 
-    recipe: Recipe
+    recipe: R  # of the class that its network has in ``edgeae_export.recipe_table``
     progress: Progress
     tensors: dict[str, Tensor]
     history: dict[str, str]  # provenance for the model card: command, data, device, versions
@@ -59,8 +63,8 @@ class Checkpoint:
             os.fsync(file.fileno())
         partial.replace(path)
 
-    @classmethod
-    def load(cls, path: Path) -> Checkpoint:
+    @staticmethod
+    def load(path: Path) -> Checkpoint[Any]:
         """Read a checkpoint.
 
         Raises
@@ -72,8 +76,8 @@ class Checkpoint:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            return cls(
-                recipe=Recipe(**json.loads(metadata["recipe"])),
+            return Checkpoint(
+                recipe=recipe_of(json.loads(metadata["recipe"])),
                 progress=Progress(**json.loads(metadata["progress"])),
                 tensors=tensors,
                 history=json.loads(metadata["history"]),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeae.errors import MissingExtraError, OutputError
+from edgeae.errors import BoundError, BundleError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgeae_export.checkpoint import Checkpoint
-    from edgeae_export.recipe import Recipe
+    from edgeae_export.recipe_table import AnyRecipe
 
 
 @contextmanager
@@ -33,7 +33,11 @@ def _export_extra() -> Iterator[None]:
 
 def train(
     data: Annotated[
-        list[Path], typer.Argument(help="Folders, .tar shards or files of training pictures.")
+        list[Path],
+        typer.Argument(
+            help="Training pictures: folders, .tar shards, files; for autoencoders also .npy, "
+            ".npz and IDX (MNIST's) files."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint and log.")],
     validation: Annotated[
@@ -41,11 +45,23 @@ def train(
     ],
     recipe: Annotated[
         str,
-        typer.Option(help="A recipe of the package (photo-s, photo-m) or a .toml file."),
+        typer.Option(
+            help="A recipe of the package (photo-s, photo-m, conv-ae, vae, denoise, denoise-photo) "
+            "or a .toml file."
+        ),
     ] = "photo-m",
     minutes: Annotated[
-        float, typer.Option(min=0.01, help="Training time in all, earlier parts included.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Training time in all, earlier parts included; 60 for photo codecs, else as long "
+            "as the epochs take.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="How often to see each example; by default the recipe's."),
+    ] = None,
     decay: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="Share of the time with falling learning rate."),
@@ -56,6 +72,20 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Start from this checkpoint, or from this bundle's weights.")
     ] = None,
+    quantization_aware: Annotated[
+        bool,
+        typer.Option(
+            "--quantization-aware",
+            help="Train the transforms as edgeae quantize will round them; with --init.",
+        ),
+    ] = False,
+    freeze_entropy: Annotated[
+        bool,
+        typer.Option(
+            "--freeze-entropy",
+            help="Train encoder and decoder only: gain and hyper networks stay as they are.",
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     checkpoint_minutes: Annotated[
@@ -63,51 +93,77 @@ def train(
     ] = 5.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Train a photo codec on pictures of your own.
+    """Train a photo codec or an autoencoder on pictures of your own.
 
     Example: edgeae train photos/ --val held-out/ -o runs/m --minutes 600
     """
     with _export_extra():
+        from edgeae_export.budget import Budget, choose_device
+        from edgeae_export.loops import LOOPS
         from edgeae_export.progress import progress_bar
-        from edgeae_export.recipe import Recipe
-        from edgeae_export.train import Budget, choose_device
-        from edgeae_export.train import train as run
+        from edgeae_export.recipe_table import load_recipe
 
-        chosen = _with_decay(Recipe.load(recipe), decay)
+        chosen = _with(_with(load_recipe(recipe), "decay", decay), "epochs", epochs)
+        loop = LOOPS[chosen.network]
         path = out / "checkpoint.safetensors"
         if path.exists() and not resume:
             raise OutputError(f"{path}: exists; go on from it with --resume, or choose another -o")
         budget = Budget(
             out=out,
-            minutes=minutes,
+            minutes=loop.minutes if minutes is None else minutes,
             checkpoint_minutes=checkpoint_minutes,
             threads=threads,
             device=choose_device(device),
         )
-        with progress_bar(minutes, hidden=quiet or not sys.stderr.isatty()) as show:
-            run(
+        with progress_bar(hidden=quiet or not sys.stderr.isatty()) as show:
+            loop.train(
                 chosen,
                 data,
                 validation,
                 budget,
-                init=_starting_weights(init) if init else None,
+                init=_starting_weights(init, chosen) if init else None,
                 resume=resume,
                 show=show,
+                **_tuning(
+                    chosen, quantization_aware=quantization_aware, freeze_entropy=freeze_entropy
+                ),
             )
     typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
 
 
-def _with_decay(recipe: Recipe, decay: float | None) -> Recipe:
+def _with(recipe: AnyRecipe, key: str, value: float | None) -> AnyRecipe:
     from dataclasses import replace
 
-    return recipe if decay is None else replace(recipe, decay=decay)
+    if value is None:
+        return recipe
+    if not hasattr(recipe, key):
+        raise BoundError(f"recipe {recipe.name} has no {key}; leave out --{key}")
+    return replace(recipe, **{key: value})  # type: ignore[arg-type]
 
 
-def _starting_weights(path: Path) -> Checkpoint:
+def _tuning(recipe: AnyRecipe, **asked: bool) -> dict[str, Any]:
+    """Return the loop's keyword arguments beyond those of plain training."""
+    from edgeae_export.tuning import Tuning
+
+    if not any(asked.values()):
+        return {}
+    if recipe.network != "photo":
+        options = " and ".join(f"--{k.replace('_', '-')}" for k, v in asked.items() if v)
+        raise BoundError(f"recipe {recipe.name} is no photo codec's; leave out {options}")
+    return {"tuning": Tuning(**asked)}
+
+
+def _starting_weights(path: Path, recipe: AnyRecipe) -> Checkpoint[Any]:
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.read_weights import checkpoint_of_bundle
 
-    return checkpoint_of_bundle(path) if path.is_dir() else Checkpoint.load(path)
+    start = checkpoint_of_bundle(path) if path.is_dir() else Checkpoint.load(path)
+    if start.recipe.network != recipe.network:
+        raise BundleError(
+            f"{path}: of network {start.recipe.network}; recipe {recipe.name} is of "
+            f"{recipe.network}, name a checkpoint of that"
+        )
+    return start
 
 
 def export(
@@ -128,8 +184,12 @@ def export(
         typer.Option(help="Names the training run whose latents these are; by default a new one."),
     ] = None,
     pictures: Annotated[
-        int, typer.Option(min=1, help="How many of --data the tables are fitted to.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many of --data the tables are fitted to; 200 for photo codecs, else 2000.",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Export a checkpoint as a bundle: graphs, tables, manifest, card; only if all checks pass.
@@ -140,25 +200,21 @@ def export(
         import torch
 
         from edgeae_export.checkpoint import Checkpoint
-        from edgeae_export.export import export as run
-        from edgeae_export.pictures import load_pictures
+        from edgeae_export.exporters import EXPORTERS
         from edgeae_export.write_bundle import Label
 
         torch.set_num_threads(threads)
         trained = Checkpoint.load(checkpoint)
+        exporter = EXPORTERS[trained.recipe.network]
         chosen = name or out.name
         label = Label(
             name=chosen,
-            description=description or f"Photo codec of recipe {trained.recipe.name}",
+            description=description
+            or f"Network {trained.recipe.network}, recipe {trained.recipe.name}",
             latent_space=latent_space or f"{chosen}-{trained.progress.step}",
         )
-        available = load_pictures(data)
-        manifest = run(
-            trained,
-            available[:: -(-len(available) // pictures)],
-            load_pictures(validation),
-            out,
-            label,
+        manifest = exporter.export(
+            trained, data, validation, out, label, pictures or exporter.pictures
         )
     for quality, bpp, psnr in manifest.rate_distortion:
         typer.echo(f"quality {quality:5g}  {bpp:.4f} bpp  {psnr:.2f} dB", err=True)

@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
     from edgeae.manifest import Manifest
     from edgeae_export.checkpoint import Checkpoint
+    from edgeae_export.recipe import Recipe
     from edgeae_export.write_bundle import Label
 
 TABLE_QUALITIES = tuple(100 * k / 7 for k in range(8))  # of the histograms; every anchor counts
 
 
 def export(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint[Recipe],
     pictures: Sequence[NDArray[np.uint8]],
     held_out: Sequence[NDArray[np.uint8]],
     out: Path,
@@ -104,7 +105,7 @@ def export(
     return manifest
 
 
-def averaged_model(checkpoint: Checkpoint) -> PhotoModel:
+def averaged_model(checkpoint: Checkpoint[Recipe]) -> PhotoModel:
     """Return the model with the weight average of ``checkpoint``; BundleError if it misses any."""
     model = PhotoModel(PhotoCodec(checkpoint.recipe.shape))
     try:

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 PSEUDO_COUNTS = 20.0  # weight of the prior against the histogram, in symbols a row
 ROW_LENGTHS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
-TAIL_SHARES = (0.0, 2.0**-14, 2.0**-12, 2.0**-10, 2.0**-8)  # of z, left to the escape on each side
+# Of a channel's values, left to the escape on each side; the large ones are for wide channels.
+TAIL_SHARES = (0.0, *(2.0**-bits for bits in (14, 12, 10, 8, 6, 4, 2)))
 NEGLIGIBLE = 2.0**-20  # share of escapes below which a longer row gains nothing
 LONGEST = ROW_LENGTHS[-1]
+MINIMUM_LIMIT = 256  # of a channel's lowest value; docs/FORMAT.md 5.1
 
 
 def freeze_scale_tables(histograms: Histograms) -> ScaleTables:
@@ -50,7 +52,7 @@ def freeze_channel_tables(histograms: Histograms, prior: ChannelPrior) -> Channe
         bits = prior.bits(values[:, None].expand(-1, len(histograms.hyper)))
     priors = np.exp2(-bits.double().numpy()).T
     fitted = [
-        _channel_row(_smooth(counts, expected))
+        channel_row(_smooth(counts, expected), -HYPER_CLIP)
         for counts, expected in zip(histograms.hyper, priors, strict=True)
     ]
     minimum = np.array([low for low, _ in fitted], np.int16)
@@ -96,21 +98,22 @@ def _scale_row(probabilities: Floats) -> NDArray[np.int64]:
     return rows[int(np.argmin(costs))]
 
 
-def _channel_row(probabilities: Floats) -> tuple[int, NDArray[np.int64]]:
-    """Return the first value and the row of least cost for the probabilities of z."""
+def channel_row(probabilities: Floats, lowest: int) -> tuple[int, NDArray[np.int64]]:
+    """Return the first value and the row of least cost for probabilities of ``lowest`` and up."""
     costs, rows = [], []
     rising = np.cumsum(probabilities)
     for share in TAIL_SHARES:
         low = int(np.searchsorted(rising, share, side="right")) if share else 0
         high = int(np.searchsorted(rising, 1 - share)) + 1 if share else len(probabilities)
-        low, high = min(low, len(probabilities) - 1), min(high, low + LONGEST - 1)
+        low = min(max(low, -MINIMUM_LIMIT - lowest), len(probabilities) - 1, MINIMUM_LIMIT - lowest)
+        high = min(high, low + LONGEST - 1)
         high = min(max(high, low + 1), len(probabilities))
         inside = probabilities[low:high]
         outside = np.concatenate([probabilities[:low], probabilities[high:]])
         above = 2 * np.arange(len(probabilities) - high)  # those below interleave with those above
         below = 2 * np.arange(low, 0, -1) - 1
         row = integer_frequencies(np.append(inside, outside.sum()))
-        rows.append((low - HYPER_CLIP, row))
+        rows.append((low + lowest, row))
         costs.append(_cost_bits(inside, outside, np.concatenate([below, above]), row))
     return rows[int(np.argmin(costs))]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, compose, helper, inliner, numpy_helper
 
 from edgeae.errors import BoundError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 17, 8  # what onnxruntime 1.23 and everything newer reads
 PADDED_SIDE = 3  # of the kernels that look at neighbours; the others tile their input
+_SPLICED = "network/"  # before every name of a graph that was made elsewhere
 UINT8, INT16, INT64, FLOAT = (
     TensorProto.UINT8,
     TensorProto.INT16,
@@ -48,6 +49,7 @@ class GraphBuilder:
         self._initializers: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
+        self._opsets = {"": OPSET}
 
     def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
         """Declare an input; strings in ``shape`` are dynamic lengths."""
@@ -153,15 +155,46 @@ class GraphBuilder:
         """Append the unfolding of channels in the order (dy, dx, c)."""
         return self.add("DepthToSpace", x, blocksize=block, mode="DCR")
 
+    def splice(
+        self, model: ModelProto, inputs: Mapping[str, str], outputs: Sequence[str]
+    ) -> list[str]:
+        """Append what ``outputs`` need of a finished graph; return their names here.
+
+        The graph's version of the operators becomes that of the whole.
+
+        Parameters
+        ----------
+        model : ModelProto
+            Is not changed.
+        inputs : mapping
+            Value of this graph for each input of ``model``.
+        outputs : sequence of str
+            Names of outputs of ``model``.
+        """
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        copy = compose.add_prefix(model, _SPLICED)
+        graph = copy.graph
+        for name, value in inputs.items():
+            node = helper.make_node("Identity", [value], [_SPLICED + name], name=_SPLICED + name)
+            self._nodes.append(node)
+        wanted = [_SPLICED + name for name in outputs]
+        nodes, needed = needed_nodes(graph.node, wanted)
+        self._nodes += nodes
+        self._initializers |= {t.name: t for t in graph.initializer if t.name in needed}
+        self._opsets |= {opset.domain: opset.version for opset in copy.opset_import}
+        return wanted
+
     def model(self, description: str) -> ModelProto:
         """Return the checked model."""
         graph = helper.make_graph(
             self._nodes, self.name, self._inputs, self._outputs, list(self._initializers.values())
         )
+        opsets = [helper.make_opsetid(*opset) for opset in self._opsets.items()]
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=opsets,
+            ir_version=max(IR_VERSION, helper.find_min_ir_version_for(opsets, ignore_unknown=True)),
             producer_name="edgeae",
             doc_string=description,
         )
@@ -172,6 +205,27 @@ class GraphBuilder:
         # ascontiguousarray would turn scalars into [1]
         contiguous = np.array(array, order="C")
         self._initializers[name] = numpy_helper.from_array(contiguous, name)
+
+
+def needed_nodes(nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
+    """Return the nodes that ``outputs`` depend on, in order, and all values they use."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed |= _used(node)
+    return kept[::-1], needed
+
+
+def _used(node: Any) -> set[str]:
+    """Return what a node reads, inside its branches and loops as well."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                names |= _used(inner)
+            names.update(output.name for output in graph.output)
+    return names
 
 
 def is_depthwise(key: str) -> bool:

@@ -29,6 +29,18 @@ class Report:
     learning_rate: float
     remaining_minutes: float
 
+    @property
+    def share(self) -> float:
+        """How much of the training is done, 0..1."""
+        return self.minutes / (self.minutes + self.remaining_minutes)
+
+    def line(self) -> str:
+        """Return what the progress bar shows."""
+        return (
+            f"step {self.step}  loss {self.loss:.3f}  {self.bpp:.3f} bpp  "
+            f"{self.psnr_db:.2f} dB  {self.megapixels_per_second:.2f} MP/s"
+        )
+
 
 class Window:
     """Means of what the steps since the last report gave."""

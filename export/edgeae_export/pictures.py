@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from edgeae.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,8 +32,29 @@ def load_pictures(sources: Sequence[Path], *, smallest_side: int = 1) -> list[ND
     ImageError
         A picture cannot be decoded, or none is left.
     """
+    return _decoded(_files(sources), sources, smallest_side)
+
+
+def sample_pictures(sources: Sequence[Path], count: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return ``count`` pictures (H, W, 3) under ``sources``, or all if there are fewer.
+
+    Only the chosen ones are decoded. The errors are those of `load_pictures`.
+    """
+    random = np.random.default_rng(seed)
+    chosen: list[tuple[str, bytes]] = []
+    for seen, file in enumerate(_files(sources)):  # reservoir sampling: Vitter 1985, algorithm R
+        if seen < count:
+            chosen.append(file)
+        elif (place := int(random.integers(seen + 1))) < count:
+            chosen[place] = file
+    return _decoded(chosen, sources, 1)
+
+
+def _decoded(
+    files: Iterable[tuple[str, bytes]], sources: Sequence[Path], smallest_side: int
+) -> list[NDArray[np.uint8]]:
     pictures = []
-    for name, data in _files(sources):
+    for name, data in files:
         try:
             with Image.open(io.BytesIO(data)) as image:
                 array = np.asarray(image.convert("RGB"))

@@ -50,7 +50,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights_of(graphs, codec)
 
 
-def checkpoint_of_bundle(path: Path) -> Checkpoint:
+def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
     """Return the weights of bundle folder ``path`` as a checkpoint from which training can start.
 
     It has no moments and no prior of z, which a bundle does not carry.

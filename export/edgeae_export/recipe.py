@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from edgeae.errors import BoundError
 from edgeae_export.networks.photo import ANCHORS, PhotoShape
@@ -38,6 +38,7 @@ class Recipe:
     lambda_min: float  # of bpp + lambda * MSE in grey levels, at quality 0
     lambda_ratio: float  # from one anchor to the next
     seed: int
+    network: str = "photo"
 
     @property
     def shape(self) -> PhotoShape:
@@ -57,17 +58,32 @@ class Recipe:
         BoundError
             No such recipe, or the file has missing or unknown keys.
         """
-        folder = resources.files("edgeae_export") / "recipes"
-        path = Path(name)
-        if path.suffix == ".toml" and path.is_file():
-            text, where = path.read_text(encoding="utf-8"), name
-        else:
-            known = sorted(r.name.removesuffix(".toml") for r in folder.iterdir())
-            if name not in known:
-                raise BoundError(f"recipe {name!r} is none of {', '.join(known)} nor a .toml file")
-            where = f"recipe {name}"
-            text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        values, where = recipe_values(name)
         try:
-            return cls(**tomllib.loads(text))
-        except (TypeError, tomllib.TOMLDecodeError) as error:
+            return cls(**values)
+        except TypeError as error:
             raise BoundError(f"{where}: {error}; compare it with one of the package") from error
+
+
+def recipe_values(name: str) -> tuple[dict[str, Any], str]:
+    """Keys and values of a recipe of the package or of a TOML file, and what errors call it.
+
+    Raises
+    ------
+    BoundError
+        No such recipe, or the file is not TOML.
+    """
+    folder = resources.files("edgeae_export") / "recipes"
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        text, where = path.read_text(encoding="utf-8"), name
+    else:
+        known = sorted(r.name.removesuffix(".toml") for r in folder.iterdir())
+        if name not in known:
+            raise BoundError(f"recipe {name!r} is none of {', '.join(known)} nor a .toml file")
+        where = f"recipe {name}"
+        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+    try:
+        return tomllib.loads(text), where
+    except tomllib.TOMLDecodeError as error:
+        raise BoundError(f"{where}: {error}; compare it with one of the package") from error

@@ -55,7 +55,7 @@ class Run:
         self.mean_loss = torch.where(count > 0, moved, self.mean_loss)
         return self.mean_loss[anchors]
 
-    def to_checkpoint(self, history: dict[str, str]) -> Checkpoint:
+    def to_checkpoint(self, history: dict[str, str]) -> Checkpoint[Recipe]:
         """Return a snapshot on the CPU."""
         tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.model.named_parameters()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
@@ -67,7 +67,7 @@ class Run:
         copies = {k: v.detach().cpu().clone() for k, v in tensors.items()}
         return Checkpoint(self.recipe, self.progress, copies, history)
 
-    def adopt(self, checkpoint: Checkpoint) -> None:
+    def adopt(self, checkpoint: Checkpoint[Recipe]) -> None:
         """Take weights, average and moments of equal name and shape; new blocks stay identities."""
         groups = {g: checkpoint.group(g) for g in ("model", "average", "first", "second")}
         for name, parameter in self.model.named_parameters():

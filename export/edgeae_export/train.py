@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from edgeae.errors import GraphError
 from edgeae_export import klt
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Log, Report, Window
@@ -26,6 +25,7 @@ from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
 from edgeae_export.processes import Processes
 from edgeae_export.state import AVERAGE_EVERY, Run
+from edgeae_export.tuning import Tuning
 from edgeae_export.validation import central_crops, validate
 
 if TYPE_CHECKING:
@@ -34,37 +34,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from edgeae_export.budget import Budget
     from edgeae_export.rate_distortion import PhotoModel
     from edgeae_export.recipe import Recipe
 
 GRADIENT_NORM = 1.0
 LOG_EVERY = 20  # steps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What a run may use and where it writes."""
-
-    out: Path
-    minutes: float  # of training in all, earlier parts of a resumed run included
-    checkpoint_minutes: float
-    threads: int
-    device: str
-
-
-def choose_device(name: str) -> str:
-    """``auto`` is cuda where there is one, else cpu.
-
-    Raises
-    ------
-    GraphError
-        The device asked for is absent.
-    """
-    if name not in {"auto", "cpu", "cuda"}:
-        raise GraphError(f"device {name!r} is none of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise GraphError("device cuda: torch finds none on this machine; use --device cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+PLAIN = Tuning()
+RANGES_SEED = 2**31  # apart from those of the crops that are trained on
 
 
 def loss_of(
@@ -90,9 +67,10 @@ def train(
     validation: Sequence[Path],
     budget: Budget,
     *,
-    init: Checkpoint | None,
+    init: Checkpoint[Recipe] | None,
     resume: bool,
     show: Callable[[Report], None],
+    tuning: Tuning = PLAIN,
 ) -> Path:
     """Train for ``budget.minutes`` and return the path of the last checkpoint.
 
@@ -125,6 +103,7 @@ def train(
         earlier = Checkpoint.load(path)
         run.adopt(earlier)
         run.progress = earlier.progress
+        tuning = tuning.continued(earlier.history)
         history = earlier.history | history
     elif init is not None:
         run.adopt(init)
@@ -139,6 +118,8 @@ def train(
     torch.manual_seed(seed)
     sampler = CropSampler(pictures, seed)
     processes.share([*run.model.state_dict().values(), *run.average.values()])
+    history |= tuning.history()
+    before_step = tuning.prepare(run, CropSampler(pictures, seed + RANGES_SEED), processes)
 
     compiled = torch.compile(loss_of, dynamic=False)
     log = Log(budget.out / "log.jsonl" if processes.rank == 0 else None)
@@ -149,6 +130,7 @@ def train(
     while run.progress.seconds < 60 * budget.minutes:
         started = time.perf_counter()
         rate = learning_rate(recipe, run.progress, budget.minutes)
+        before_step(run.progress.step)
         window.add(step_once(run, compiled, sampler, rate, processes))
         seconds = torch.tensor([0.0 if compiling else time.perf_counter() - started])
         processes.share([seconds])  # so that all stop at the same step

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from edgeae.bundle import PositionTables
     from edgeae.entropy.tables import ChannelTables, ScaleTables
     from edgeae_export.checkpoint import Checkpoint
+    from edgeae_export.recipe import Recipe
 
 STRIDE, HYPER_STRIDE = 16, 64  # pixels a latent, pixels a hyper-latent
 KNOWN_ANSWER_SEED = 1
@@ -55,14 +57,21 @@ class Contents:
     graphs: Mapping[str, ModelProto]
     masks: NDArray[np.bool_]  # (steps, C, 2, 2)
     channel_tables: ChannelTables
-    scale_tables: ScaleTables
+    scale_tables: ScaleTables | None  # None for a plain autoencoder
+    position_tables: PositionTables | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the members of tables.npz."""
+        return tables_arrays(
+            self.masks, self.channel_tables, self.scale_tables, self.position_tables
+        )
 
 
 def write_contents(folder: Path, contents: Contents) -> None:
     """Write the graphs and tables into ``folder``."""
     for name, model in contents.graphs.items():
         (folder / graph_file(name)).write_bytes(serialized(model))
-    arrays = tables_arrays(contents.masks, contents.channel_tables, contents.scale_tables)
+    arrays = contents.arrays()
     with zipfile.ZipFile(folder / TABLES, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in sorted(arrays.items()):
             member = zipfile.ZipInfo(f"{name}.npy", ARCHIVE_DATE)
@@ -75,7 +84,7 @@ def write_manifest(
     folder: Path,
     contents: Contents,
     label: Label,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint[Recipe],
     rate_distortion: Sequence[tuple[float, float, float]],
     bounds: Mapping[str, float],
 ) -> Manifest:
@@ -91,7 +100,7 @@ def write_manifest(
     }
     text = card(label.name, label.description, training, rate_distortion)
     (folder / CARD).write_text(text, encoding="utf-8", newline="\n")
-    arrays = tables_arrays(contents.masks, contents.channel_tables, contents.scale_tables)
+    arrays = contents.arrays()
     hyper_decoder = serialized(contents.graphs["hyper_decoder"])
     names = [*map(graph_file, contents.graphs), TABLES, CARD]
     manifest = Manifest(
@@ -99,10 +108,16 @@ def write_manifest(
         description=label.description,
         latent_space=label.latent_space,
         input="rgb",
+        size=None,
+        shape=None,
+        latent_size=None,
         stride=STRIDE,
         hyper_stride=HYPER_STRIDE,
         latent_channels=recipe.latent_channels,
         hyper_channels=recipe.hyper_channels,
+        latent_step=None,
+        prior=None,
+        halo=None,
         coding_id=coding_id(hyper_decoder, arrays, label.latent_space).hex(),
         files={name: file_sha256(folder / name) for name in names},
         known_answer=known_answer(hyper_decoder, contents.masks, recipe.hyper_channels),

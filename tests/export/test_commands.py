@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgeae.cli.app import app
+from export.made_digits import made_digits, write_idx
 from export.made_pictures import made_picture, write_pictures
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -51,3 +52,35 @@ def test_training_without_pictures_is_exit_6(tmp_path: Path) -> None:
     )
     assert code == 6
     assert "no picture" in output
+
+
+def test_train_export_compress_decompress_a_digit(tmp_path: Path) -> None:
+    data = write_idx(tmp_path / "train-images-idx3-ubyte", made_digits(600))
+    out, bundle = tmp_path / "run", tmp_path / "bundle"
+    trained = ("train", data, "--val", data, "-o", out, "--recipe", "conv-ae")
+    code, output = run(*trained, "--epochs", "25", "--quiet")
+    assert code == 0, output
+    checkpoint = out / "checkpoint.safetensors"
+    code, output = run("export", checkpoint, "--data", data, "--val", data, "-o", bundle)
+    assert code == 0, output
+    picture, packed, again = (tmp_path / name for name in ("p.png", "p.eae", "again.png"))
+    Image.fromarray(made_digits(1, seed=9)[0]).save(picture)
+    assert run("compress", "-m", bundle, picture)[0] == 0
+    assert run("decompress", "-m", bundle, packed, "-o", again)[0] == 0
+    restored = np.asarray(Image.open(again))
+    assert restored.shape == (28, 28)
+    assert np.square(restored.astype(float) - made_digits(1, seed=9)[0]).mean() < 2000
+
+
+def test_options_of_another_network_are_refused(tmp_path: Path) -> None:
+    data = write_idx(tmp_path / "a-ubyte", made_digits(8))
+    start = ("train", data, "--val", data, "-o", tmp_path / "run")
+    code, output = run(*start, "--recipe", "photo-s", "--epochs", "2")
+    assert code == 8
+    assert "photo-s has no epochs" in " ".join(output.split())
+    assert run(*start, "--recipe", "conv-ae", "--epochs", "0.1", "--quiet")[0] == 0
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    start = ("train", data, "--val", data, "-o", tmp_path / "other", "--recipe", "vae")
+    code, output = run(*start, "--init", checkpoint)
+    assert code == 5
+    assert "of network conv-ae" in " ".join(output.split())

@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from edgeae.errors import BoundError, BundleError, GraphError
+from edgeae_export.budget import Budget, choose_device
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Report
 from edgeae_export.networks.photo import ANCHORS
 from edgeae_export.recipe import Recipe
 from edgeae_export.state import Run
-from edgeae_export.train import Budget, choose_device, learning_rate, train
+from edgeae_export.train import learning_rate, train
 from export.made_pictures import write_pictures
 
 pytestmark = pytest.mark.torch

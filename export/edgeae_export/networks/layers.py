@@ -44,6 +44,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], -1)
 
 
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Depthwise 3x3 convolution of ``x`` [N, h, w, C] with ``weight`` [9, C]."""
+    y = bias.expand_as(x)
+    for shifted, tap in zip(neighbours(x), weight.unbind(), strict=True):
+        y = y + shifted * tap
+    return y
+
+
 class Pointwise(nn.Module):
     """1x1 convolution; ``weight`` [out, in], ``bias`` [out]."""
 
@@ -79,10 +87,7 @@ class Depthwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter each channel of [N, h, w, C] with its own kernel."""
-        y = self.bias.expand_as(x)
-        for shifted, tap in zip(neighbours(x), self.weight.unbind(), strict=True):
-            y = y + shifted * tap
-        return y
+        return depthwise(x, self.weight, self.bias)
 
 
 class Block(nn.Module):

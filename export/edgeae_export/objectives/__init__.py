@@ -1,0 +1,1 @@
+"""What each network minimizes and is judged by, one file a network."""

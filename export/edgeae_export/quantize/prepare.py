@@ -1,0 +1,166 @@
+"""A float network made ready for 8 bits: rescaled, its ranges and integers found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeae_export.quantize import qdq, rescale
+from edgeae_export.quantize.network import attribute, output_axis
+from edgeae_export.quantize.observe import float_values, observed
+from edgeae_export.quantize.qdq import Range
+from edgeae_export.quantize.ranges import extremes, histograms, least_error
+from edgeae_export.quantize.weights import input_products, sums_err_least
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from onnx import NodeProto
+
+    from edgeae_export.quantize.network import Network
+    from edgeae_export.quantize.observe import Feeds
+    from edgeae_export.quantize.ranges import Extremes
+
+UNEVEN = 4.0  # largest channel over the median, from which on channels get factors of their own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A network that `qdq.write` can turn into integers, layer by layer as chosen."""
+
+    network: Network
+    layers: tuple[str, ...]  # that have integer kernels
+    linear: tuple[str, ...]  # those of them between float values on both sides
+    ranges: Mapping[str, Range]
+    weights: Mapping[str, NDArray[np.int8]]
+    work: Mapping[str, float]  # multiplications a pixel, by layer
+    traffic: Mapping[str, float]  # values in and out a pixel, by layer
+
+    def integer(self, layers: Sequence[str]) -> Network:
+        """Return the network with ``layers`` in integers."""
+        return qdq.write(self.network, layers, self.ranges, self.weights)
+
+
+def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
+    """Return the network, computing what it did, ready to be quantized.
+
+    Parameters
+    ----------
+    network : Network
+        In float.
+    feeds : sequence of mappings
+        Its inputs on real pictures, at all qualities.
+    pixels : int
+        Of all pictures in ``feeds``.
+    """
+    found = _sizes(network, feeds)
+    network = rescale.entered(network, _entries(network, found))
+    network = rescale.left(network, _exits(network, found))
+    network = rescale.equalized(network, found)
+    values = float_values(network)
+    layers = qdq.quantizable(network)
+    found = extremes(observed(network, values, feeds))
+    ends = {value: found[value].ends for value in values}
+    counts = histograms(observed(network, values, feeds), ends)
+    entering = _entering(network, layers)
+    ranges = {
+        value: Range.of(*ends[value]) if value in entering else least_error(counts[value], *ends[value])
+        for value in values
+    }
+    inputs = list(dict.fromkeys(network.layer(name).input[0] for name in layers))
+    products = input_products(network, layers, observed(network, inputs, feeds))
+    elements = {value: int(counts[value].sum()) for value in values}
+    return Prepared(
+        network,
+        layers,
+        _linear(network, layers),
+        ranges,
+        sums_err_least(network, layers, products),
+        {name: _work(network, name, elements) / pixels for name in layers},
+        {name: _traffic(network, name, elements) / pixels for name in layers},
+    )
+
+
+def _entering(network: Network, layers: Sequence[str]) -> set[str]:
+    """Return the values that go from float to integer: all that follows hangs on their extremes."""
+    chosen = qdq.plan(network, layers)
+    producers = {value: network.producers.get(value) for value in chosen.quantized}
+    return {v for v, p in producers.items() if p is None or p.name not in chosen.integer_nodes}
+
+
+def _linear(network: Network, layers: Sequence[str]) -> tuple[str, ...]:
+    nodes = {name: network.layer(name) for name in layers}
+    return tuple(
+        name
+        for name, node in nodes.items()
+        if (_begins_float(network, node) or _reads_bytes(network, node))
+        and _ends_float(network, node)
+    )
+
+
+def _sizes(network: Network, feeds: Feeds) -> dict[str, Extremes]:
+    return extremes(observed(network, float_values(network), feeds))
+
+
+def _entries(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArray[np.float64]]:
+    """Return factors for the inputs of layers that read uneven channels from float nodes."""
+    result = {}
+    for name in qdq.quantizable(network):
+        node = network.layer(name)
+        if not _begins_float(network, node) or attribute(node, "group", 1) != 1:
+            continue
+        sizes = found[node.input[0]].typical if node.input[0] in found else None
+        if sizes is not None and node.op_type == "Conv" and _uneven(sizes):
+            weights = network.constants[node.input[1]].astype(np.float64)
+            flat = np.moveaxis(weights, 1, -1).reshape(-1, weights.shape[1])
+            result[name] = rescale.balanced(sizes, [flat])
+    return result
+
+
+def _exits(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArray[np.float64]]:
+    """Return factors for the outputs of layers that give uneven channels to float nodes."""
+    result = {}
+    for name in qdq.quantizable(network):
+        node = network.layer(name)
+        sizes = found[node.output[0]].typical if node.output[0] in found else None
+        ends_float = node.op_type == "Conv" and _ends_float(network, node)
+        if ends_float and sizes is not None and _uneven(sizes):
+            result[name] = rescale.balanced(sizes, [])
+    return result
+
+
+def _uneven(sizes: NDArray[np.float64]) -> bool:
+    return bool(sizes.max() > UNEVEN * max(float(np.median(sizes)), 1e-12))
+
+
+def _begins_float(network: Network, node: NodeProto) -> bool:
+    chosen = qdq.plan(network, qdq.quantizable(network))
+    producer = network.producers.get(node.input[0])
+    integer = producer is not None and producer.name in chosen.integer_nodes
+    return not integer and not _reads_bytes(network, node)
+
+
+def _reads_bytes(network: Network, node: NodeProto) -> bool:
+    producer = network.producers.get(node.input[0])
+    return producer is not None and producer.op_type == "Cast"  # exact as they are
+
+
+def _ends_float(network: Network, node: NodeProto) -> bool:
+    chosen = qdq.plan(network, qdq.quantizable(network))
+    readers = network.consumers.get(node.output[0], ())
+    return all(reader.name not in chosen.integer_nodes for reader in readers)
+
+
+def _work(network: Network, name: str, elements: Mapping[str, int]) -> float:
+    node = network.layer(name)
+    weights = network.constants[node.input[1]]
+    outputs = weights.shape[output_axis(node, weights.ndim)]
+    return float(elements[node.output[0]] * weights.size / outputs)
+
+
+def _traffic(network: Network, name: str, elements: Mapping[str, int]) -> float:
+    node = network.layer(name)
+    return float(elements.get(node.input[0], 0) + elements[node.output[0]])

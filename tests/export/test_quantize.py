@@ -1,0 +1,367 @@
+"""Any graph in 8 bits: what is integer after onnxruntime's optimizer, and what stays exact."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from edgeae.bundle import MANIFEST, Bundle, read_manifest
+from edgeae.cli.app import app
+from edgeae.codec import Codec
+from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.graphs import Graph
+from edgeae.metrics import psnr_db
+from edgeae_export.quantize import qdq, rescale, split
+from edgeae_export.quantize.network import Network
+from edgeae_export.quantize.observe import observed, optimized_operators
+from edgeae_export.quantize.prepare import Prepared, prepared
+from edgeae_export.quantize.quantize import quantize
+from edgeae_export.quantize.ranges import BINS, least_error
+from export.made_pictures import made_picture, write_pictures
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+SMALL = [made_picture(seed, 128, 160) for seed in range(8)]
+
+
+@pytest.fixture(scope="module")
+def quantized(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fixture bundle with int8 graphs."""
+    out = tmp_path_factory.mktemp("quantized") / "tiny"
+    run(tiny_bundle, out, budget=5.0)
+    return out
+
+
+def run(source: Path, out: Path, *, budget: float) -> list[str]:
+    lines: list[str] = []
+    bundle = Bundle.load(source)
+    quantize(bundle, SMALL, out, budget=budget, seed=1, threads=1, show=lines.append)
+    return lines
+
+
+def random_feeds(shape: tuple[int, ...], name: str = "x", count: int = 4) -> list[dict[str, Any]]:
+    random = np.random.default_rng(3)
+    return [{name: random.normal(0, 1, shape).astype(np.float32)} for _ in range(count)]
+
+
+def small_network(nodes: list[Any], weights: dict[str, NDArray[Any]], rank: int = 4) -> Network:
+    """A network from x to y of these nodes."""
+    shape = [1, *(f"n{k}" for k in range(rank - 1))]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return Network.from_model(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+
+
+def conv_network() -> Network:
+    """Convolution, ReLU, maximum, convolution, sigmoid: an encoder as in many tutorials."""
+    random = np.random.default_rng(4)
+    weights = {
+        "a.weight": random.normal(0, 0.3, (16, 3, 3, 3)).astype(np.float16),
+        "a.bias": random.normal(0, 0.3, 16).astype(np.float32),
+        "b.weight": random.normal(0, 0.1, (8, 16, 3, 3)).astype(np.float32),
+    }
+    pads = [1, 1, 1, 1]
+    nodes = [
+        helper.make_node("Cast", ["a.weight"], ["a.float"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["x", "a.float", "a.bias"], ["1"], pads=pads, kernel_shape=[3, 3]),
+        helper.make_node("Relu", ["1"], ["2"]),
+        helper.make_node("MaxPool", ["2"], ["3"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["3", "b.weight"], ["4"], pads=pads, kernel_shape=[3, 3]),
+        helper.make_node("Sigmoid", ["4"], ["y"]),
+    ]
+    return small_network(nodes, weights)
+
+
+def dense_network() -> Network:
+    """Two dense layers with a ReLU between, one as Gemm, one as MatMul."""
+    random = np.random.default_rng(5)
+    weights = {
+        "a.weight": random.normal(0, 0.2, (32, 24)).astype(np.float32),
+        "a.bias": random.normal(0, 0.2, 32).astype(np.float32),
+        "b.weight": random.normal(0, 0.2, (32, 10)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Gemm", ["x", "a.weight", "a.bias"], ["1"], transB=1),
+        helper.make_node("Relu", ["1"], ["2"]),
+        helper.make_node("MatMul", ["2", "b.weight"], ["y"]),
+    ]
+    return small_network(nodes, weights, rank=2)
+
+
+def signal_to_noise_db(exact: Network, found: Network, feeds: list[dict[str, Any]]) -> float:
+    signal = noise = 0.0
+    pairs = zip(observed(exact, ["y"], feeds), observed(found, ["y"], feeds), strict=True)
+    for a, b in pairs:
+        signal += float(np.square(a["y"]).sum())
+        noise += float(np.square(a["y"] - b["y"]).sum())
+    return 10 * float(np.log10(signal / max(noise, 1e-30)))
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "integer"),
+    [
+        (conv_network(), (1, 3, 32, 32), {"QLinearConv": 2}),
+        (dense_network(), (1, 24), {"QGemm": 1, "QLinearMatMul": 1}),
+    ],
+    ids=["convolutions", "dense"],
+)
+def test_plain_networks_run_in_integers(
+    network: Network, shape: tuple[int, ...], integer: dict[str, int]
+) -> None:
+    feeds = random_feeds(shape, count=32)
+    ready = prepared(network, feeds, 32 * 32 * len(feeds))
+    found = ready.integer(ready.layers)
+    form = optimized_operators(found.to_model())
+    assert {kind: form.get(kind) for kind in integer} == integer
+    assert not form.keys() & {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "Relu"}
+    assert signal_to_noise_db(network, found, feeds) > 28
+
+
+def test_float_layer_between_integers_is_float() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24))
+    ready = prepared(network, feeds, 24 * 24 * 4)
+    middle = network.layers[3].name
+    found = ready.integer([name for name in ready.layers if name != middle])
+    form = optimized_operators(found.to_model())
+    assert form.get("Conv", 0) + form.get("FusedConv", 0) == 1
+    assert form["QLinearConv"] == len(ready.layers) - 1
+
+
+def graph_of(folder: Path, file: str) -> ModelProto:
+    return onnx.load_from_string((folder / file).read_bytes())
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_only_chosen_layers_stay_float_in_the_optimized_graph(quantized: Path, name: str) -> None:
+    report: Any = read_manifest(quantized).training["quantization"]
+    floats = report["fp32_layers"][name]
+    model = graph_of(quantized, f"{name}.int8.onnx")
+    form = optimized_operators(model)
+    layers = [row for row in report["layers"] if row["graph"] == name]
+    convolutions = form.get("Conv", 0) + form.get("FusedConv", 0)
+    copies = 1 if "decoder.up" in floats or "decoder.pixels" in floats else 0  # `blocked`, in float
+    assert len(floats) <= convolutions <= len(floats) + copies
+    assert form["QLinearConv"] >= len(layers) - len(floats) > 0
+    # one for the picture's float neighbours at most, one for each integer layer read by a sum
+    assert form.get("DequantizeLinear", 0) <= 2 + len(floats)
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_stored_weights_are_within_63(quantized: Path, name: str) -> None:
+    arrays = {
+        t.name: numpy_helper.to_array(t)
+        for t in graph_of(quantized, f"{name}.int8.onnx").graph.initializer
+    }
+    integers = [a for n, a in arrays.items() if n.endswith("/weight/integer")]
+    assert len(integers) > 3
+    for array in integers:
+        assert array.dtype == np.int8
+        assert np.abs(array.astype(int)).max() <= 63
+    per_tensor = [a for a in arrays.values() if a.dtype == np.uint8 and a.size == 1]
+    assert len(per_tensor) > 3
+    assert all(a.shape == () for a in per_tensor)
+
+
+def test_files_cross_decode_with_the_same_symbols(
+    quantized: Path, photo: NDArray[np.uint8]
+) -> None:
+    codecs = {p: Codec.load(quantized, precision=p) for p in ("fp32", "int8")}
+    for writer, codec in codecs.items():
+        data = codec.compress(photo, 60)
+        read = {p: other.from_bytes(data) for p, other in codecs.items()}
+        assert (read["fp32"].symbols == read["int8"].symbols).all()
+        pictures = {p: other.decompress(data) for p, other in codecs.items()}
+        assert psnr_db(pictures["fp32"], pictures["int8"]) > 35, writer
+        assert (pictures["fp32"] != pictures["int8"]).any()
+
+
+def test_integer_graphs_give_the_same_at_any_thread_count(
+    quantized: Path, photo: NDArray[np.uint8]
+) -> None:
+    pixels = np.ascontiguousarray(photo[:64, :128])[np.newaxis]
+    found = [encoded(quantized, pixels, threads) for threads in (1, 2, 3)]
+    assert all((y == found[0]).all() for y in found)
+
+
+def encoded(folder: Path, pixels: NDArray[np.uint8], threads: int) -> NDArray[np.float32]:
+    data = (folder / "encoder.int8.onnx").read_bytes()
+    y: NDArray[np.float32] = Graph("encoder", lambda: data, threads=threads).run(pixels=pixels)[0]
+    return y
+
+
+def test_float_graphs_and_coding_id_do_not_change(quantized: Path, tiny_bundle: Path) -> None:
+    before, after = read_manifest(tiny_bundle), read_manifest(quantized)
+    assert after.coding_id == before.coding_id
+    for name in before.files:
+        if name != "card.md":
+            assert after.files[name] == before.files[name]
+    assert {"encoder.int8.onnx", "decoder.int8.onnx"} <= after.files.keys()
+    Bundle.load(quantized).verify()
+
+
+def test_report_is_in_the_manifest_and_the_card(quantized: Path) -> None:
+    report: Any = read_manifest(quantized).training["quantization"]
+    assert 0 <= abs(report["cost_percent"]) <= report["budget_percent"] == 5.0
+    rows = {(row["graph"], row["layer"]): row for row in report["layers"]}
+    head = rows["encoder", "encoder.head"]
+    assert head["precision"] in ("int8", "fp32")
+    assert head["snr_db"] > 20
+    card = (quantized / "card.md").read_text()
+    assert card.count("## int8") == 1
+    assert f"{head['snr_db']}" in card
+
+
+def test_quantizing_in_place_again_replaces_the_section(quantized: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(quantized, tmp_path / "tiny"))
+    run(again, again, budget=5.0)
+    assert read_manifest(again).files == read_manifest(quantized).files
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_budget_out_of_reach_writes_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BoundError, match=r"more than the budget of -100 %"):
+        run(tiny_bundle, tmp_path / "out", budget=-100.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_writes_a_bundle_that_compresses(tiny_bundle: Path, tmp_path: Path) -> None:
+    photos = write_pictures(tmp_path / "photos", 3)
+    out = tmp_path / "out"
+    command = ["quantize", str(tiny_bundle), "--data", str(photos), "-o", str(out)]
+    result = CliRunner().invoke(app, [*command, "--budget", "50", "--seed", "3"])
+    assert result.exit_code == 0, result.output
+    assert "% of rate at equal PSNR" in result.output
+    assert Bundle.load(out).precisions == ("fp32", "int8")
+    assert CliRunner().invoke(app, [*command, "--quiet"]).exit_code == 7  # it is there already
+
+
+def test_existing_output_is_left_alone(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="exists"):
+        run(tiny_bundle, tmp_path, budget=5.0)
+
+
+def test_plain_autoencoder_quantizes(plain_bundle: Path, tmp_path: Path) -> None:
+    run(plain_bundle, tmp_path / "plain", budget=10.0)
+    assert "encoder.int8.onnx" in read_manifest(tmp_path / "plain").files
+
+
+def test_bundle_for_arrays_is_refused(plain_bundle: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(plain_bundle)
+    arrays = dataclasses.replace(bundle.manifest, input="array", shape=(4, 4), latent_size=(1, 1))
+    with pytest.raises(BundleError, match="only pictures"):
+        quantize(
+            dataclasses.replace(bundle, manifest=arrays),
+            SMALL,
+            tmp_path / "out",
+            budget=1.0,
+            seed=1,
+            threads=1,
+            show=print,
+        )
+
+
+def block_network(channels: int = 16) -> Network:
+    """Two residual blocks between two layers, with channels of very different sizes."""
+    random = np.random.default_rng(6)
+    sizes = 10 ** random.uniform(-1.5, 1.5, channels)
+    weights = {"in": (random.normal(0, 1, (channels, 3, 1, 1)) * sizes[:, None, None, None])}
+    nodes = [helper.make_node("Conv", ["x", "in"], ["s0"])]
+    for k in range(2):
+        weights[f"d{k}"] = random.normal(0, 0.5, (channels, 1, 3, 3))
+        weights[f"e{k}"] = (
+            random.normal(0, 0.3, (2 * channels, channels, 1, 1)) / sizes[:, None, None]
+        )
+        weights[f"p{k}"] = (
+            random.normal(0, 0.2, (channels, 2 * channels, 1, 1)) * sizes[:, None, None, None]
+        )
+        nodes += [
+            helper.make_node("Conv", [f"s{k}", f"d{k}"], [f"a{k}"], pads=[1] * 4, group=channels),
+            helper.make_node("Conv", [f"a{k}", f"e{k}"], [f"b{k}"]),
+            helper.make_node("Relu", [f"b{k}"], [f"c{k}"]),
+            helper.make_node("Conv", [f"c{k}", f"p{k}"], [f"q{k}"]),
+            helper.make_node("Add", [f"s{k}", f"q{k}"], [f"s{k + 1}"]),
+        ]
+    weights["out"] = random.normal(0, 0.3, (8, channels, 1, 1)) / sizes[:, None, None]
+    nodes.append(helper.make_node("Conv", ["s2", "out"], ["y"]))
+    return small_network(nodes, {k: a.astype(np.float32) for k, a in weights.items()})
+
+
+def test_rescaling_changes_nothing_but_the_channels() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24))
+    groups = rescale.groups(network)
+    assert sorted(group.channels for group in groups) == [16, 16, 16, 32, 32]
+    assert max(len(group.copies) for group in groups) == 5  # the stream: three sums, two changes
+    factors = 10 ** np.random.default_rng(7).uniform(-1, 1, 32)
+    for group in groups:
+        network = rescale.rescaled(network, group, factors[: group.channels])
+    assert signal_to_noise_db(block_network(), network, feeds) > 100
+
+
+def test_rescaling_makes_eight_bits_enough() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24), count=8)
+    ready = prepared(network, feeds, 24 * 24 * 8)
+    as_it_is = Prepared(network, ready.layers, ranges_of(network, feeds), {}, {}, {})
+    with_it = signal_to_noise_db(network, ready.integer(ready.layers), feeds)
+    without = signal_to_noise_db(network, as_it_is.integer(ready.layers), feeds)
+    assert with_it > 25
+    assert with_it > without + 6
+    assert optimized_operators(ready.integer(ready.layers).to_model()).get("QLinearAdd") == 2
+
+
+def ranges_of(network: Network, feeds: list[dict[str, Any]]) -> dict[str, qdq.Range]:
+    values = qdq.plan(network, qdq.quantizable(network)).quantized
+    inner = [v for v in values if v != "x"]
+    runs = [
+        {**run_, **feed} for run_, feed in zip(observed(network, inner, feeds), feeds, strict=True)
+    ]
+    return {
+        v: qdq.Range.of(min(float(r[v].min()) for r in runs), max(float(r[v].max()) for r in runs))
+        for v in values
+    }
+
+
+@pytest.mark.parametrize("part", ["inputs", "outputs"])
+def test_split_layers_sum_to_the_whole(part: str) -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24))
+    cut = split.split_inputs if part == "inputs" else split.split_outputs
+    found = cut(network, network.layers[-1].name, 4)
+    assert len(found.layers) == len(network.layers) + 1
+    assert signal_to_noise_db(network, found, feeds) > 100
+
+
+def test_range_of_least_error_clips_what_is_rare() -> None:
+    counts = np.zeros(BINS, np.int64)
+    counts[: BINS // 100] = 100_000
+    counts[-1] = 1
+    assert least_error(counts, 0.0, 1.0).scale * 255 < 0.6
+    even = least_error(np.ones(BINS, np.int64), 0.0, 1.0)
+    assert even.scale * 255 > 0.95
+    assert even.zero_point == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 1.0), (0.5, 2.0), (-2.0, -1.0), (0.0, 0.0)])
+def test_zero_is_exact_in_every_range(low: float, high: float) -> None:
+    chosen = qdq.Range.of(low, high)
+    assert chosen.apply(np.zeros(1, np.float32))[0] == 0
+    ends = np.array([low, high], np.float32)
+    assert np.abs(chosen.apply(ends) - ends).max() <= chosen.scale
+
+
+def test_manifest_names_every_file(quantized: Path) -> None:
+    there = {path.name for path in quantized.iterdir()} - {MANIFEST}
+    assert there == set(read_manifest(quantized).files)
