@@ -1,11 +1,12 @@
-"""The int8 graphs of a bundle on processors of other kinds, emulated: equal latents and pixels?
+"""Run a bundle's int8 graphs on emulated processors; compare latents and pixels with this one's.
 
     python benchmarks/int8_emulated.py BUNDLE PICTURE --cpu Haswell --cpu Nehalem > differences.json
 
-Needs qemu-x86_64 (Debian: qemu-user) and knows the processors of ``qemu-x86_64 -cpu help``. A
-square from the middle of the picture goes through the float encoder, hyperprior and decoder once;
-then both int8 graphs run on the same inputs here and emulated. Printed: for each processor and
-output how many values differ, the largest difference, and seconds. Weights beyond +-63 would saturate on Haswell, which multiplies pairs of bytes into 16 bits.
+Needs qemu-x86_64 (Debian: qemu-user) and takes the processors of ``qemu-x86_64 -cpu help``. A
+square from the middle of the picture goes through the fp32 encoder and hyperprior once; then both
+int8 graphs run on the same inputs here and emulated. Printed, as JSON: for each processor and graph
+how many values differ, and the largest difference. Haswell has AVX2 without VNNI: it sums products
+of bytes in 16 bits, where weights beyond +-63 would saturate. Nehalem has SSE only.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def emulated(cpu: str, bundle: Path, inputs: Path, outputs: Path) -> dict[str, N
     """Return `outputs_of` as computed by this script under qemu."""
     script = [sys.executable, str(Path(__file__).resolve()), str(bundle)]
     files = ["--inputs", str(inputs), "--outputs", str(outputs)]
-    subprocess.run(["qemu-x86_64", "-cpu", cpu, *script, *files], check=True)  # noqa: S603, S607
+    subprocess.run(["qemu-x86_64", "-cpu", cpu, *script, *files], check=True)
     with np.load(outputs) as stored:
         return dict(stored)
 
@@ -94,9 +95,10 @@ def main() -> None:
     bundle = Bundle.load(find_bundle(arguments.bundle))
     if arguments.inputs is not None:
         with np.load(arguments.inputs) as stored:
-            np.savez(arguments.outputs, **outputs_of(bundle, dict(stored)))
+            found: dict[str, Any] = outputs_of(bundle, dict(stored))
+        np.savez(arguments.outputs, **found)
         return
-    inputs = inputs_of(bundle, arguments.picture, arguments.side)
+    inputs: dict[str, Any] = inputs_of(bundle, arguments.picture, arguments.side)
     here = outputs_of(bundle, inputs)
     report = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     ImageLike: TypeAlias = Picture | FloatArray | Image | NDArray[Any]
 
 DEFAULT_QUALITY = 50.0
-FINEST_QUALITY = 100.0  # what a decoder is told of latents that were not rounded
 LOG_VARIANCE = "log_variance"  # a variational encoder's second output, in the network's units
 EFFORTS = (0, 1, 2)
 DEFAULT_EFFORT = 1
@@ -338,8 +337,10 @@ class Codec:
 
         Alpha and metadata stay. Small pictures run in batches as of `compress_many`. Large ones run
         in tiles, whose result differs by at most one level from that of the whole picture, if the
-        bundle says how far a pixel sees (``halo``). Errors are those of `encode`.
+        bundle says how far a pixel sees (``halo``). Errors are those of `encode` and of
+        `check_plain`.
         """
+        self.check_plain()
         sources = (self._input.read(image) for image in images)
         for window in windows(sources, _values, together=self._encoder.takes_batches):
             large = [self._needs_tiles(source) for source in window]
@@ -383,12 +384,8 @@ class Codec:
         GraphError
             The decoder cannot take latents of this shape.
         """
+        self.check_plain()
         manifest = self.bundle.manifest
-        if not manifest.plain:
-            raise BundleError(
-                f"bundle {manifest.name} has hyper-latents, without which its latents cannot be "
-                f"decoded; choose a plain autoencoder"
-            )
         y_hat = np.asarray(latents / self._units, np.float32)
         level = np.asarray(DEFAULT_QUALITY, np.float32)
         values = math.prod(manifest.fixed_size or y_hat.shape[2:])
@@ -444,6 +441,14 @@ class Codec:
         """
         latents, coded = self._unpack(data, max_pixels)
         return _picture(self._render([latents], [coded.y_hat])[0])
+
+    def check_plain(self) -> None:
+        """Raise BundleError unless latents can be decoded by themselves, in a plain autoencoder."""
+        if not self.bundle.manifest.plain:
+            raise BundleError(
+                f"bundle {self.bundle.manifest.name} has hyper-latents, without which its latents "
+                f"cannot be decoded; choose a plain autoencoder"
+            )
 
     def check_coding_id(self, coding_id: bytes) -> None:
         """Raise BundleError unless files with this coding id were made for this bundle."""
@@ -542,7 +547,7 @@ class Codec:
     def _reconstruct_all(self, sources: Sequence[Source]) -> list[Source]:
         """Return what the decoder makes of the encoder's output for each."""
         ys = self._analyse_all(sources)
-        level = np.asarray(FINEST_QUALITY, np.float32)
+        level = np.asarray(DEFAULT_QUALITY, np.float32)
         found: dict[int, Source] = {}
         for positions in alike(ys, together=self._decoder.takes_batches):
             first = sources[positions[0]]

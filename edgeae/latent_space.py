@@ -1,4 +1,4 @@
-"""Points in the space of an autoencoder's latents: samples of its prior, ways between two, variants.
+"""Points in an autoencoder's space of latents: samples of its prior, ways between two, variants.
 
 Arrays in, arrays out, in the network's own units, as `edgeae.codec.Codec.embed` gives them and
 `edgeae.codec.Codec.generate` takes them.

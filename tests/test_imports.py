@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # package -> the modules that may import it when they run
 DOORS = {
     "onnxruntime": {"graphs"},
-    "PIL": {"images.files", "pillow", "evaluation.peers"},
+    "PIL": {"images.files", "images.drawing", "pillow", "evaluation.peers"},
     "typer": {"cli"},
     "rich": {"cli"},
     "platformdirs": {"bundle", "choices"},
@@ -43,6 +43,8 @@ ABOVE = {
     "processor": {"edgeae"},
     "choices": {"edgeae"},
     "precision": {"codec", "api", "cli", "container", "entropy", "latents"},
+    "latent_space": {"codec", "api", "cli", "bundle", "graphs"},
+    "tiles": {"edgeae"},
     "codec": {"api", "cli", "evaluation"},
     "api": {"cli", "evaluation"},
     "metrics": {"edgeae"},
@@ -97,6 +99,7 @@ HEAVY = ("numpy", "onnxruntime", "PIL", "rich", "torch", "onnx", "platformdirs")
         "from edgeae.cli.app import app; app(['--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['compress', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['eval', '--help'], standalone_mode=False)",
+        "from edgeae.cli.app import app; app(['reconstruct', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['train', '--help'], standalone_mode=False)",
     ],
 )

@@ -15,10 +15,15 @@ import typer
 from typer.core import TyperGroup
 
 import edgeae
+from edgeae.cli.augment import augment
+from edgeae.cli.embed import embed
 from edgeae.cli.evaluate import evaluate
+from edgeae.cli.generate import interpolate, sample
 from edgeae.cli.inspect import info, models
 from edgeae.cli.output import discard
 from edgeae.cli.pictures import compress, decompress
+from edgeae.cli.reconstruct import reconstruct
+from edgeae.cli.restore import restore
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
@@ -76,7 +81,9 @@ def _application() -> typer.Typer:
 
 
 app = _application()
-for _command in (compress, decompress, info, models):
+_OF_FILES: tuple[Callable[..., None], ...] = (compress, decompress, info, models)
+_OF_LATENTS: tuple[Callable[..., None], ...] = (sample, interpolate, reconstruct, embed, augment)
+for _command in (*_OF_FILES, *_OF_LATENTS, restore):
     app.command()(_command)
 app.command("eval")(evaluate)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -16,6 +16,7 @@ from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edgeae.cli.jobs import Job
 
@@ -34,9 +35,9 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
-def check_stdout(jobs: list[Job], *, as_json: bool) -> None:
+def check_stdout(targets: Iterable[Path | None], *, as_json: bool) -> None:
     """Raise typer.BadParameter if data and JSON would mix on stdout."""
-    if as_json and any(job.target is None for job in jobs):
+    if as_json and None in targets:
         raise typer.BadParameter("--json and the output both need stdout; give -o FILE")
 
 
@@ -86,17 +87,27 @@ def run_stream(
     with progress(jobs, quiet=quiet) as (remaining, say):
         for job, result in outcomes(remaining):
             if isinstance(result, EdgeaeError):
-                named = _named(job, result)
-                if as_json:
-                    _print_json({**_names(job), "error": str(named), "exit": named.exit_code})
-                if len(jobs) == 1:
-                    raise named from result
-                say(f"edgeae: {named}")
+                report_failure(job, result, say, alone=len(jobs) == 1, as_json=as_json)
                 failed += 1
             elif as_json:
                 _print_json({**_names(job), **result.fields, "notes": list(result.notes)})
             elif not quiet:
                 _say_report(job, result, say)
+    check_failures(failed, jobs)
+
+
+def report_failure(job: Job, error: EdgeaeError, say: Say, *, alone: bool, as_json: bool) -> None:
+    """Say that a job failed, or raise the error if it is the only one."""
+    named = _named(job, error)
+    if as_json:
+        _print_json({**_names(job), "error": str(named), "exit": named.exit_code})
+    if alone:
+        raise named from error
+    say(f"edgeae: {named}")
+
+
+def check_failures(failed: int, jobs: Sequence[Job]) -> None:
+    """Raise BatchError if some of the jobs failed; each was reported."""
     if failed:
         raise BatchError(f"{failed} of {len(jobs)} inputs failed, the others are done")
 
@@ -138,7 +149,8 @@ def _print_json(fields: Mapping[str, object]) -> None:
     print_line(json.dumps(fields))
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line to stderr."""
     typer.echo(text, err=True)
 
 
@@ -149,7 +161,7 @@ def progress(items: Sequence[Item], *, quiet: bool) -> Iterator[tuple[Iterator[I
     The second value prints a line to stderr without disturbing the bar.
     """
     if quiet or len(items) == 1 or not sys.stderr.isatty():
-        yield iter(items), _say
+        yield iter(items), say
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -85,6 +85,30 @@ def plan(
     return jobs
 
 
+def sources(
+    inputs: list[str], *, suffixes: frozenset[str], recursive: bool, missing: type[EdgeaeError]
+) -> list[Job]:
+    """Return the inputs of a command with one output for all, as jobs without a target.
+
+    Parameters and errors are those of `plan`.
+    """
+    found = [source for text in inputs for source in _expand(text, suffixes, recursive, missing)]
+    if sum(source.path is None for source in found) > 1:
+        raise typer.BadParameter("stdin can be read once; give - once")
+    return [Job(source.path, None) for source in found]
+
+
+def names_folder(output: str) -> bool:
+    """Return whether an output is a folder: there is one, or the name ends in a separator."""
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return output.endswith(separators) or Path(output).is_dir()
+
+
+def target_of(output: str) -> Path | None:
+    """Return the file that ``-o`` names, None for stdout."""
+    return None if output == PIPE else Path(output)
+
+
 def _expand(
     text: str, suffixes: frozenset[str], recursive: bool, missing: type[EdgeaeError]
 ) -> Iterable[_Source]:
@@ -122,18 +146,13 @@ def _with_targets(sources: list[_Source], output: str | None, suffix: str) -> li
         if several:
             raise typer.BadParameter("several inputs do not fit into one stdout; name a folder")
         return [Job(sources[0].path, None)]
-    if output is not None and not (several or _names_folder(output)):
+    if output is not None and not (several or names_folder(output)):
         return [Job(sources[0].path, Path(output))]
     if any(source.path is None for source in sources):
         raise typer.BadParameter("stdin has no name for its output; give it alone, with -o FILE")
     if output is None:
         return [Job(s.path, s.path.with_suffix(suffix)) for s in sources if s.path is not None]
     return [Job(s.path, Path(output) / s.relative.with_suffix(suffix)) for s in sources]
-
-
-def _names_folder(output: str) -> bool:
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return output.endswith(separators) or Path(output).is_dir()
 
 
 def _check_targets(jobs: list[Job]) -> None:

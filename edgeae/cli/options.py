@@ -50,6 +50,9 @@ def _bytes(text: str) -> int:
         raise typer.BadParameter(str(error)) from error
 
 
+Model = Annotated[str, typer.Option("-m", "--model", help="Name of a bundle, or its folder.")]
+OneOutput = Annotated[str, typer.Option("-o", "--output", help="File, or - for stdout.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal pictures.")]
 Quality = Annotated[
     float | None,
     typer.Option(
@@ -99,6 +102,7 @@ Recursive = Annotated[
 ]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite existing outputs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON object for each input on stdout.")]
+AsOneJson = Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
 
 MAX_PIXELS = 268_435_456  # edgeae.container.MAX_PIXELS, without the import

@@ -62,6 +62,13 @@ def write(data: bytes, target: Path | None, *, force: bool) -> None:
         ) from error
 
 
+def write_in_folder(data: bytes, target: Path | None, *, force: bool) -> None:
+    """Write as `write` does, and make the target's folder if there is none."""
+    if target is not None:
+        make_folder(target.parent)
+    write(data, target, force=force)
+
+
 def print_line(text: str) -> None:
     """Print a line to stdout; the errors are those of `write`."""
     with _stdout_errors():

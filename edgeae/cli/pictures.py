@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,9 +41,7 @@ from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 if TYPE_CHECKING:
-    from edgeae.arrays import FloatArray
     from edgeae.codec import Codec, Encoding
-    from edgeae.images.picture import Picture
     from edgeae.inputs import Source
     from edgeae.rate_control import Target
 
@@ -101,7 +98,7 @@ def compress(
         recursive=recursive,
         missing=ImageError,
     )
-    batch.check_stdout(jobs, as_json=as_json)
+    batch.check_stdout([job.target for job in jobs], as_json=as_json)
     for job in jobs:
         _check_latent_suffix(job)
 
@@ -127,7 +124,7 @@ def compress(
             data = latents_to_npy(encoding.latents)
         else:
             data = codec.file_of(encoding)
-        _write(data, job, force=force)
+        output.write_in_folder(data, job.target, force=force)
         seconds += time.perf_counter() - start
         report = _compress_report(source, len(data), seconds, encoding, codec)
         return report if isinstance(goal, float) else _with_target(report, encoding)
@@ -187,7 +184,7 @@ def decompress(
         recursive=recursive,
         missing=ContainerError,
     )
-    batch.check_stdout(jobs, as_json=as_json)
+    batch.check_stdout([job.target for job in jobs], as_json=as_json)
     if format is None:
         jobs = [_named_for_arrays(job, output_to) for job in jobs]
 
@@ -227,7 +224,7 @@ def decompress(
             write_picture(picture, buffer, format_for(_with_ending(job, format, suffix)))
         else:
             buffer.write(array_to_npy(source.values))
-        _write(buffer.getvalue(), job, force=force)
+        output.write_in_folder(buffer.getvalue(), job.target, force=force)
         seconds += time.perf_counter() - start
         return _decompress_report(source, packed.size, buffer.tell(), seconds, codec)
 
@@ -269,12 +266,6 @@ def _with_ending(job: Job, format: str | None, suffix: str) -> Path:
     if format is None and job.target is not None and job.target.suffix:
         return job.target
     return Path(f"picture{suffix}")
-
-
-def _write(data: bytes, job: Job, *, force: bool) -> None:
-    if job.target is not None:
-        output.make_folder(job.target.parent)
-    output.write(data, job.target, force=force)
 
 
 def _goal(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from edgeae.codec import Codec
 from edgeae.errors import BoundError, BundleError, OutputError
 from edgeae.graphs import Graph
 from edgeae.metrics import psnr_db
-from edgeae_export.quantize import qdq, rescale, split
+from edgeae_export.quantize import qdq, rescale
+from edgeae_export.quantize.choose import Candidate, choose
 from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.observe import observed, optimized_operators
 from edgeae_export.quantize.prepare import Prepared, prepared
@@ -55,7 +58,7 @@ def random_feeds(shape: tuple[int, ...], name: str = "x", count: int = 4) -> lis
 
 def small_network(nodes: list[Any], weights: dict[str, NDArray[Any]], rank: int = 4) -> Network:
     """A network from x to y of these nodes."""
-    shape = [1, *(f"n{k}" for k in range(rank - 1))]
+    shape: list[str | int | None] = [1, *(f"n{k}" for k in range(rank - 1))]
     graph = helper.make_graph(
         nodes,
         "small",
@@ -70,7 +73,7 @@ def small_network(nodes: list[Any], weights: dict[str, NDArray[Any]], rank: int 
 def conv_network() -> Network:
     """Convolution, ReLU, maximum, convolution, sigmoid: an encoder as in many tutorials."""
     random = np.random.default_rng(4)
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "a.weight": random.normal(0, 0.3, (16, 3, 3, 3)).astype(np.float16),
         "a.bias": random.normal(0, 0.3, 16).astype(np.float32),
         "b.weight": random.normal(0, 0.1, (8, 16, 3, 3)).astype(np.float32),
@@ -139,7 +142,7 @@ def test_float_layer_between_integers_is_float() -> None:
     found = ready.integer([name for name in ready.layers if name != middle])
     form = optimized_operators(found.to_model())
     assert form.get("Conv", 0) + form.get("FusedConv", 0) == 1
-    assert form["QLinearConv"] == len(ready.layers) - 1
+    assert form["QLinearConv"] == len(network.layers) - 1
 
 
 def graph_of(folder: Path, file: str) -> ModelProto:
@@ -149,10 +152,12 @@ def graph_of(folder: Path, file: str) -> ModelProto:
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
 def test_only_chosen_layers_stay_float_in_the_optimized_graph(quantized: Path, name: str) -> None:
     report: Any = read_manifest(quantized).training["quantization"]
-    floats = report["fp32_layers"][name]
     model = graph_of(quantized, f"{name}.int8.onnx")
     form = optimized_operators(model)
-    layers = [row for row in report["layers"] if row["graph"] == name]
+    rows = [row for row in report["layers"] if row["graph"] == name]
+    layers = [row for row in rows if not row["layer"].startswith("sums after ")]
+    floats = [row["layer"] for row in layers if row["precision"] == "fp32"]
+    assert {"fp32", "int8"} >= {row["precision"] for row in rows}
     convolutions = form.get("Conv", 0) + form.get("FusedConv", 0)
     copies = 1 if "decoder.up" in floats or "decoder.pixels" in floats else 0  # `blocked`, in float
     assert len(floats) <= convolutions <= len(floats) + copies
@@ -234,7 +239,7 @@ def test_quantizing_in_place_again_replaces_the_section(quantized: Path, tmp_pat
 
 
 def test_budget_out_of_reach_writes_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(BoundError, match=r"more than the budget of -100 %"):
+    with pytest.raises(BoundError, match=r"budget of -100 %"):
         run(tiny_bundle, tmp_path / "out", budget=-100.0)
     assert list(tmp_path.iterdir()) == []
 
@@ -315,7 +320,9 @@ def test_rescaling_changes_nothing_but_the_channels() -> None:
 def test_rescaling_makes_eight_bits_enough() -> None:
     network, feeds = block_network(), random_feeds((1, 3, 24, 24), count=8)
     ready = prepared(network, feeds, 24 * 24 * 8)
-    as_it_is = Prepared(network, ready.layers, ranges_of(network, feeds), {}, {}, {})
+    as_it_is = dataclasses.replace(
+        ready, network=network, ranges=ranges_of(network, feeds), weights={}
+    )
     with_it = signal_to_noise_db(network, ready.integer(ready.layers), feeds)
     without = signal_to_noise_db(network, as_it_is.integer(ready.layers), feeds)
     assert with_it > 25
@@ -335,13 +342,71 @@ def ranges_of(network: Network, feeds: list[dict[str, Any]]) -> dict[str, qdq.Ra
     }
 
 
-@pytest.mark.parametrize("part", ["inputs", "outputs"])
-def test_split_layers_sum_to_the_whole(part: str) -> None:
+def test_float_sums_carry_less_noise() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24), count=8)
+    ready = prepared(network, feeds, 24 * 24 * 8)
+    assert ready.sums.keys() == {"sums after in"}
+    found = ready.integer(
+        network_layers := [name for name in ready.layers if name not in ready.sums]
+    )
+    form = optimized_operators(found.to_model())
+    assert form["Add"] == 2
+    assert "QLinearAdd" not in form
+    assert form["QLinearConv"] == len(network_layers)
+    whole = signal_to_noise_db(network, ready.integer(ready.layers), feeds)
+    assert signal_to_noise_db(network, found, feeds) > whole
+
+
+def ignored(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Additive(Candidate):
+    """Costs what its integer layers cost, percent."""
+
+    percents: dict[str, float] = field(default_factory=dict)
+
+    def measured(self, floats: Sequence[str]) -> float:
+        return sum(cost for layer, cost in self.percents.items() if layer not in floats)
+
+
+def additive(percents: dict[str, float], linear: tuple[str, ...]) -> Additive:
+    works = dict.fromkeys(percents, 100.0) | {"slow": 1000.0}
+    traffic = dict.fromkeys(percents, 1.0)
+    layers = tuple(percents)
+    ready = Prepared(conv_network(), layers, {}, linear, {}, {}, works, traffic)
+    return Additive(ready, lambda _: 0.0, percents)
+
+
+def test_layers_stay_float_by_what_they_gain_for_their_time() -> None:
+    coder = additive(
+        {"path": 5.0, "slow": 0.5, "quick": 0.4, "little": 0.3, "none": 0.0}, ("path",)
+    )
+    found = choose({"encoder": coder}, 1.0, ignored)
+    assert found.all_integer == {"encoder": pytest.approx(6.2)}
+    assert found.start == {"encoder": pytest.approx(1.2)}
+    assert found.floats == {"encoder": ("path", "quick")}  # 0.8 of 1 % is what may be left
+    assert found.costs == {"encoder": pytest.approx(0.8)}
+    assert found.with_float["encoder"]["slow"] == pytest.approx(0.7)
+
+
+def test_all_layers_are_integer_if_they_may_be() -> None:
+    coders = {"encoder": additive({"path": 0.3}, ("path",)), "decoder": additive({"a": 0.2}, ())}
+    assert choose(coders, 1.0, ignored).floats == {"encoder": (), "decoder": ()}
+
+
+def test_layers_without_gain_stay_integer() -> None:
+    coder = additive({"path": 5.0, "a": 2.0, "none": 0.0}, ("path",))
+    assert choose({"decoder": coder}, 1.0, ignored).floats == {"decoder": ("path", "a")}
+
+
+def test_values_that_enter_integers_are_never_clipped() -> None:
     network, feeds = block_network(), random_feeds((1, 3, 24, 24))
-    cut = split.split_inputs if part == "inputs" else split.split_outputs
-    found = cut(network, network.layers[-1].name, 4)
-    assert len(found.layers) == len(network.layers) + 1
-    assert signal_to_noise_db(network, found, feeds) > 100
+    feeds[0]["x"][0, 0, 0, 0] = 400.0
+    feeds[1]["x"][0, 1, 2, 0] = -300.0
+    chosen = prepared(network, feeds, 24 * 24 * 4).ranges["x"]
+    assert chosen.apply(np.array([400.0, -300.0], np.float32)) == pytest.approx([400, -300], abs=2)
 
 
 def test_range_of_least_error_clips_what_is_rare() -> None:

@@ -188,7 +188,7 @@ def quantize_trunks(codec: PhotoCodec) -> tuple[Group, ...]:
     encoder.head, encoder.down, encoder.tail = head, down, tail
     groups = _quantize_stream(encoder.blocks8, codec.shape.width8, down.inputs)
     groups += _quantize_stream(encoder.blocks16, codec.shape.width16, tail.inputs)
-    groups.append(Group(len(tail.bias), 0.0, (tail.outputs,)))
+    groups.append(Group(len(tail.bias), 1.0, (tail.outputs,)))  # factors undone in float
 
     head = QuantizedPointwise(decoder.head)
     up = QuantizedPointwise(decoder.up, of_output=True)
@@ -200,7 +200,8 @@ def quantize_trunks(codec: PhotoCodec) -> tuple[Group, ...]:
     groups += _quantize_stream(
         decoder.blocks8, codec.shape.width8, up.outputs, pixels.outputs, tail.inputs
     )
-    groups += [Group(len(tail.bias), 0.0, (q,)) for q in (pixels.inputs, tail.outputs)]
+    groups.append(Group(len(tail.bias), 0.0, (pixels.inputs,)))  # 192 values of alike pixels
+    groups.append(Group(len(tail.bias), 1.0, (tail.outputs,)))
     return tuple(groups)
 
 

@@ -2,8 +2,9 @@
 
 If all layers in integers cost too much, the linear paths go first: layers between float values on
 both sides, whose noise nothing that follows can hide and which gain least from integers. Then every
-other layer's gain is measured, what the loss becomes if that layer is float too, and those that
-gain most for the time they take are made float, one by one, until the loss is within bounds.
+other layer's gain is measured, what the loss becomes if that layer is float too, and they are made
+float one by one, those first that gained most for their time, until the loss is within bounds; one
+that gains nothing by then stays integer. Sums of a residual stream count as a layer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FLOAT_TIME = 13.3  # ms a megapixel for 1000 multiplications a pixel in float, over int8's
 CONVERSION_TIME = 0.26  # ms a megapixel for a value a pixel that is converted
-SMALLEST_GAIN = 0.02  # of the budget; less is noise, and a conversion more
+SMALLEST_GAIN = 0.02  # of the budget; not worth a conversion
 MARGIN = 0.8  # of the budget, since the final measurement is on other pictures
 
 
@@ -57,7 +58,9 @@ class Choice:
     costs: Mapping[str, float]  # graph -> cost as chosen
     all_integer: Mapping[str, float]  # graph -> cost with no layer in float
     start: Mapping[str, float]  # graph -> cost with its linear paths in float, if they had to be
-    with_float: Mapping[str, Mapping[str, float]]  # graph -> layer -> as `start`, that one float too
+    with_float: Mapping[
+        str, Mapping[str, float]
+    ]  # graph -> layer -> as `start`, that one float too
 
 
 def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Choice:
@@ -79,19 +82,16 @@ def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Ch
         for name, c in candidates.items()
     }
     gains = {
-        (name, layer): start[name] - cost
+        (name, layer): (start[name] - cost) / candidates[name].extra_time(layer)
         for name, of in with_float.items()
         for layer, cost in of.items()
-        if start[name] - cost > SMALLEST_GAIN * budget
+        if layer not in floats[name]
     }
-    ranking = sorted(
-        gains, key=lambda pair: gains[pair] / candidates[pair[0]].extra_time(pair[1]), reverse=True
-    )
-    for name, layer in ranking:
+    for name, layer in sorted(gains, key=lambda pair: gains[pair], reverse=True):
         if sum(costs.values()) <= MARGIN * budget:
             break
         trial = candidates[name].measured((*floats[name], layer))
-        if trial < costs[name]:
+        if costs[name] - trial >= SMALLEST_GAIN * budget:
             costs[name] = trial
             floats[name] = (*floats[name], layer)
             show(f"{name} {layer} stays float: {_sum(costs)}")

@@ -29,10 +29,14 @@ UNEVEN = 4.0  # largest channel over the median, from which on channels get fact
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A network that `qdq.write` can turn into integers, layer by layer as chosen."""
+    """A network that `qdq.write` can turn into integers, layer by layer as chosen.
+
+    The sums of a residual stream count as one more layer.
+    """
 
     network: Network
-    layers: tuple[str, ...]  # that have integer kernels
+    layers: tuple[str, ...]  # that have integer kernels, and `sums`
+    sums: Mapping[str, tuple[str, ...]]  # layer -> Add nodes of a stream
     linear: tuple[str, ...]  # those of them between float values on both sides
     ranges: Mapping[str, Range]
     weights: Mapping[str, NDArray[np.int8]]
@@ -41,7 +45,15 @@ class Prepared:
 
     def integer(self, layers: Sequence[str]) -> Network:
         """Return the network with ``layers`` in integers."""
-        return qdq.write(self.network, layers, self.ranges, self.weights)
+        float_sums = [n for name, nodes in self.sums.items() if name not in layers for n in nodes]
+        return qdq.write(self.network, layers, self.ranges, self.weights, float_sums)
+
+    def output(self, layer: str) -> str:
+        """Return the value that ``layer`` computes; of a stream's sums, the last one's."""
+        if layer in self.sums:
+            names = self.sums[layer]
+            return str(next(n.output[0] for n in self.network.nodes if n.name == names[-1]))
+        return str(self.network.layer(layer).output[0])
 
 
 def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
@@ -67,20 +79,31 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
     counts = histograms(observed(network, values, feeds), ends)
     entering = _entering(network, layers)
     ranges = {
-        value: Range.of(*ends[value]) if value in entering else least_error(counts[value], *ends[value])
+        value: Range.of(*ends[value])
+        if value in entering
+        else least_error(counts[value], *ends[value])
         for value in values
     }
     inputs = list(dict.fromkeys(network.layer(name).input[0] for name in layers))
     products = input_products(network, layers, observed(network, inputs, feeds))
     elements = {value: int(counts[value].sum()) for value in values}
+    sums = _sums(network, layers)
+    work = {name: _work(network, name, elements) / pixels for name in layers}
+    traffic = {name: _traffic(network, name, elements) / pixels for name in layers}
+    for name, nodes in sums.items():
+        outputs = [n.output[0] for n in network.nodes if n.name in nodes]
+        work[name] = 0.0
+        # to float and back, each with a change of layout
+        traffic[name] = 4 * sum(elements[value] for value in outputs) / pixels
     return Prepared(
         network,
-        layers,
+        (*layers, *sums),
+        sums,
         _linear(network, layers),
         ranges,
         sums_err_least(network, layers, products),
-        {name: _work(network, name, elements) / pixels for name in layers},
-        {name: _traffic(network, name, elements) / pixels for name in layers},
+        work,
+        traffic,
     )
 
 
@@ -89,6 +112,20 @@ def _entering(network: Network, layers: Sequence[str]) -> set[str]:
     chosen = qdq.plan(network, layers)
     producers = {value: network.producers.get(value) for value in chosen.quantized}
     return {v for v, p in producers.items() if p is None or p.name not in chosen.integer_nodes}
+
+
+def _sums(network: Network, layers: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the integer sums of each residual stream, called after its first layer."""
+    integer = qdq.plan(network, layers).integer_nodes
+    result = {}
+    for group in rescale.groups(network):
+        producers = [network.producers[v] for v in group.copies if v in network.producers]
+        adds = {p.name for p in producers if p.op_type == "Add" and p.name in integer}
+        if adds:
+            written = {node.name for node in group.writers}
+            first = next(node.name for node in network.layers if node.name in written)
+            result[f"sums after {first}"] = tuple(n.name for n in network.nodes if n.name in adds)
+    return result
 
 
 def _linear(network: Network, layers: Sequence[str]) -> tuple[str, ...]:

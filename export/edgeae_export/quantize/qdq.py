@@ -89,13 +89,13 @@ def quantizable(network: Network) -> tuple[str, ...]:
     )
 
 
-def plan(network: Network, layers: Collection[str]) -> Plan:
+def plan(network: Network, layers: Collection[str], float_sums: Collection[str] = ()) -> Plan:
     """Return what follows from running ``layers`` (names) in integers.
 
-    Between two such layers, moves and sums of integers stay integers; where a sum's other side,
-    or a reader that is no layer, is float, so is the sum.
+    Between two such layers, moves and sums of integers stay integers, but for ``float_sums``
+    (names); a sum that a float node reads besides, other than a layer, is float.
     """
-    integer = _integer_nodes(network, layers)
+    integer = _integer_nodes(network, layers, float_sums)
     own: list[str] = []
     shares: dict[str, str] = {}
     for node in network.nodes:
@@ -140,6 +140,7 @@ def write(
     layers: Collection[str],
     ranges: Mapping[str, Range],
     weights: Mapping[str, NDArray[np.int8]] | None = None,
+    float_sums: Collection[str] = (),
 ) -> Network:
     """Return the network with the pairs that make ``layers`` run in integers.
 
@@ -153,8 +154,10 @@ def write(
         Of each value in `Plan.quantized`.
     weights : mapping, optional
         Integers in place of a layer's `nearest_weights`.
+    float_sums : collection of str
+        Names of Add nodes that stay float.
     """
-    writer = _Writer(network, plan(network, layers), ranges, weights or {})
+    writer = _Writer(network, plan(network, layers, float_sums), ranges, weights or {})
     for node in network.nodes:
         writer.add(node)
     return network.rewritten(writer.nodes, writer.constants)
@@ -278,9 +281,13 @@ class _Writer:
         node.input[position] = f"{name}/float"
 
 
-def _integer_nodes(network: Network, layers: Collection[str]) -> set[str]:
+def _integer_nodes(
+    network: Network, layers: Collection[str], float_sums: Collection[str]
+) -> set[str]:
     able: set[str] = set()  # those with an input that could be integer
     for node in network.nodes:
+        if node.name in float_sums:
+            continue
         if node.op_type in QUANTIZABLE and not network.is_copy(node):
             if node.name in layers:
                 able.add(node.name)

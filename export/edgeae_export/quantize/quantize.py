@@ -1,6 +1,6 @@
 """A bundle becomes one that also runs in int8.
 
-    crops -> float graphs -> split, rescale, ranges, integers -> layers chosen by cost -> check on
+    crops -> float graphs -> rescale, ranges, integers -> layers chosen by cost -> check on
     other crops -> int8 graphs, manifest and card of a new folder
 
 The float graphs, the tables and the coding id do not change: files decode in either precision.
@@ -41,6 +41,7 @@ SEARCH_QUALITIES = (0.0, 50.0, 100.0)
 CHECK_QUALITIES = (0.0, 25.0, 50.0, 75.0, 100.0)
 SEARCH_SHARE, CHECK_SHARE = 0.25, 0.25  # of the pictures; the others calibrate
 ROW_FEEDS = 4  # crops that the signal-to-noise ratios are measured on
+LOSS_DB_OF_BUDGET = 0.15  # at no quality may PSNR fall by more, for each percent of the budget
 METHOD = (
     "Cost: change of the logarithm of the rate, plus the loss in dB times the slope of the fp32 "
     "curve, averaged over qualities; to first order the BD-rate."
@@ -77,7 +78,8 @@ def quantize(
     Raises
     ------
     BoundError
-        int8 costs more than ``budget``; nothing is written.
+        int8 costs more than ``budget``, or 0.15 dB for each percent of it at some quality, or no
+        layer can be in int8; nothing is written.
     BundleError
         The bundle is for arrays, or no layer of it has an integer kernel.
     OutputError
@@ -94,8 +96,16 @@ def quantize(
     feeds = _feeds(Judge(bundle, calibrating, CALIBRATION_QUALITIES, threads))
     candidates = _candidates(bundle, feeds, judge)
     choice = choose(candidates, budget, show)
-    graphs = {name: candidates[name].network(choice.floats[name]) for name in candidates}
-    files = {name: serialized(network.to_model()) for name, network in graphs.items()}
+    files = {
+        name: serialized(candidate.network(choice.floats[name]).to_model())
+        for name, candidate in candidates.items()
+        if len(choice.floats[name]) < len(candidate.prepared.layers)
+    }
+    if not files:
+        raise BoundError(
+            f"{bundle.path}: no layer can be in int8 within a budget of {budget:g} %; train with "
+            f"--quantization-aware, or raise --budget"
+        )
     final = Judge(bundle, checking, CHECK_QUALITIES, threads)
     both = {name: files.get(name, bundle.read(graph_file(name))) for name in QUANTIZED_GRAPHS}
     points = final.points(both["encoder"], both["decoder"])
@@ -106,6 +116,13 @@ def quantize(
             f"{bundle.path}: int8 costs {cost:.2f} % of rate, more than the budget of "
             f"{budget:g} %; train with --quantization-aware, give more pictures, or raise --budget"
         )
+    losses = [a.psnr - b.psnr for a, b in zip(final.float_points, points, strict=True)]
+    if max(losses) > LOSS_DB_OF_BUDGET * budget:
+        worst = CHECK_QUALITIES[int(np.argmax(losses))]
+        raise BoundError(
+            f"{bundle.path}: int8 loses {max(losses):.3f} dB at quality {worst:g}, more than "
+            f"{LOSS_DB_OF_BUDGET * budget:g} dB; train with --quantization-aware, or raise --budget"
+        )
     report = {
         "cost_percent": round(cost, 4),
         "budget_percent": budget,
@@ -115,6 +132,7 @@ def quantize(
         "search_pictures": len(searching),
         "check_pictures": len(checking),
         "all_int8_percent": {k: round(v, 4) for k, v in choice.all_integer.items()},
+        "start_percent": {k: round(v, 4) for k, v in choice.start.items()},
         "chosen_percent": {k: round(v, 4) for k, v in choice.costs.items()},
         "fp32_layers": {k: list(v) for k, v in choice.floats.items()},
         "rate_distortion": curve_rows(CHECK_QUALITIES, final.float_points, points),

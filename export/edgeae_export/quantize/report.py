@@ -87,18 +87,26 @@ def with_section(card: str, report: Mapping[str, Any]) -> str:
         f"decoder together, on {report['check_pictures']} pictures that nothing was chosen by; the "
         f"budget is {report['budget_percent']:g} %. {report['method']}\n\n"
         + table(("quality", "fp32 bpp", "fp32 dB", "int8 bpp", "int8 dB"), curve)
-        + "\n\nBy layer: all in integers cost "
-        + ", ".join(f"{v:.2f} % ({k})" for k, v in report["all_int8_percent"].items())
-        + "; the last column is that with this layer alone in float.\n\n"
+        + f"\n\nBy layer, on {report['search_pictures']} other pictures. All in int8: "
+        + _costs(report["all_int8_percent"])
+        + ". Where the choice began: "
+        + _costs(report["start_percent"])
+        + "; the last column is what that becomes with this layer in float too. As chosen: "
+        + _costs(report["chosen_percent"])
+        + ".\n\n"
         + table(head, rows)
         + "\n"
     )
 
 
+def _costs(percents: Mapping[str, float]) -> str:
+    return ", ".join(f"{value:.2f} % ({name})" for name, value in percents.items())
+
+
 def _visible(candidate: Candidate, layer: str) -> str:
     """Return the layer's output, or that of the ReLU it disappears into."""
     network = candidate.prepared.network
-    value = network.layer(layer).output[0]
+    value = candidate.prepared.output(layer)
     relus = [r.output[0] for r in network.consumers.get(value, ()) if r.op_type == "Relu"]
     return str(relus[0] if relus else value)
 

@@ -1,0 +1,210 @@
+"""augment: variants of pictures, decoded from around their latents."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeae.cli import batch, output
+from edgeae.cli.codecs import CodecOptions
+from edgeae.cli.jobs import Job, plan
+from edgeae.cli.options import (
+    MAX_PIXELS,
+    AsJson,
+    Force,
+    MaxPixels,
+    Model,
+    Precision,
+    PrecisionChoice,
+    Provider,
+    ProviderChoice,
+    Quiet,
+    Seed,
+    Threads,
+)
+from edgeae.cli.sizes import readable_bytes
+from edgeae.cli.sources import source_bytes, source_files
+from edgeae.errors import EdgeaeError, ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeae.cli.sources import SourceFiles
+    from edgeae.codec import Codec
+    from edgeae.inputs import Source
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a number of at least 0")
+    return value
+
+
+def augment(
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures, with its sub-folders.")],
+    model: Model,
+    output_to: Annotated[Path, typer.Option("-o", "--output", help="Folder for the variants.")],
+    number: Annotated[
+        int, typer.Option("-n", "--number", min=1, max=9999, help="Variants of each picture.")
+    ] = 2,
+    spread: Annotated[
+        float,
+        typer.Option(min=0, callback=_finite, help="How far from the picture; 0: no noise."),
+    ] = 0.5,
+    seed: Seed = 0,
+    provider: ProviderChoice = Provider.CPU,
+    precision: PrecisionChoice = Precision.AUTO,
+    threads: Threads = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make variants of the pictures in a folder, for more training data.
+
+    Adds Gaussian noise to the latents of each picture and decodes them. Its deviation is SPREAD
+    times that of the posterior if the encoder is a variational one, else SPREAD times that of each
+    channel over the whole folder. Writes a-1.png, a-2.png, .. for a.png into the same place under
+    OUTPUT, PNG or .npy as the bundle has it. What a picture's variants are depends on the seed and
+    on its path in the folder, not on the other pictures (but for that deviation).
+
+    \b
+    Examples:
+      edgeae augment train -m vae -o more
+      edgeae augment train -m vae -o more -n 5 --spread 1 --seed 3
+    """  # noqa: D301 click keeps the lines after this mark as they are
+    files = source_files(model)
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: no such folder")
+    jobs = plan(
+        [str(folder)],
+        f"{output_to}/",
+        suffix=files.suffix,
+        suffixes=files.suffixes,
+        recursive=True,
+        missing=ImageError,
+    )
+
+    from edgeae.batches import windows
+    from edgeae.cli.stream import Work, outcomes
+
+    options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
+    codec = options.load(model)
+    codec.check_plain()
+    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    maker = _Maker(codec, files, folder, number, spread, seed, max_pixels)
+    maker.prepare(jobs)
+
+    def read(job: Job) -> _Named:
+        for target in _variants(job, number):
+            output.check_target(target, force=force)
+        return maker.read(job)
+
+    def write(job: Job, _: _Named, made: Sequence[Source], seconds: float) -> batch.Report:
+        start = time.perf_counter()
+        written = 0
+        for target, variant in zip(_variants(job, number), made, strict=True):
+            data = source_bytes(variant, target.suffix)
+            output.write_in_folder(data, target, force=force)
+            written += len(data)
+        milliseconds = (seconds + time.perf_counter() - start) * 1e3
+        line = f"{number} variants  {readable_bytes(written)}  {milliseconds:.0f} ms"
+        outputs = [str(target) for target in _variants(job, number)]
+        about = {"ms": round(milliseconds, 1), "model": codec.bundle.manifest.name}
+        return batch.Report(line, {"outputs": outputs, "bytes": written, **about})
+
+    batch.run_stream(
+        jobs,
+        lambda remaining: outcomes(
+            remaining,
+            Work(read, maker.make, write),
+            lambda items: windows(items, lambda item: item.size, together=codec.takes_batches),
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+class _Named:
+    """What is in a file, and which seed its noise has."""
+
+    def __init__(self, source: Source, seed: tuple[int, int]) -> None:
+        self.source = source
+        self.seed = seed
+        self.width, self.height = source.width, source.height
+
+
+class _Maker:
+    """Reads the pictures of a folder and makes their variants."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        files: SourceFiles,
+        folder: Path,
+        number: int,
+        spread: float,
+        seed: int,
+        max_pixels: int,
+    ) -> None:
+        self._codec = codec
+        self._files = files
+        self._folder = folder
+        self._number = number
+        self._spread = spread
+        self._seed = seed
+        self._max_pixels = max_pixels
+        self._of_folder: NDArray[np.float32] | None = None
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Measure the latents' deviation over the folder, unless the encoder gives one itself."""
+        from edgeae.latent_space import Deviation
+
+        deviation = Deviation()
+        for job in jobs:
+            try:
+                source = self.read(job).source
+            except EdgeaeError:
+                continue  # is reported when its turn comes
+            ((mean, of_posterior),) = self._codec.posterior([source])
+            if of_posterior is not None:
+                return
+            deviation.add(mean)
+        try:
+            self._of_folder = deviation.of_channels()
+        except ValueError:
+            return  # nothing can be read, which is reported for each
+
+    def read(self, job: Job) -> _Named:
+        """Return the picture of a job; ImageError if there is none for this bundle."""
+        source = self._codec.read(self._files.read(job, self._max_pixels))
+        place = Path(job.source_name).relative_to(self._folder).as_posix()
+        return _Named(source, (self._seed, zlib.crc32(place.encode("utf-8", "surrogateescape"))))
+
+    def make(self, named: Sequence[_Named]) -> list[list[Source]]:
+        """Return the variants of each picture."""
+        from edgeae.latent_space import vary
+
+        posteriors = self._codec.posterior([one.source for one in named])
+        made = []
+        for one, (mean, of_posterior) in zip(named, posteriors, strict=True):
+            deviation = self._of_folder if of_posterior is None else of_posterior
+            if deviation is None:
+                raise ImageError("no picture of the folder could be read")
+            latents = vary(mean, deviation, self._number, spread=self._spread, seed=one.seed)
+            made.append(self._codec.decode_like(latents, one.source))
+        return made
+
+
+def _variants(job: Job, number: int) -> list[Path]:
+    """Return the files for the variants of a job's picture."""
+    target = Path(job.target_name)
+    return [target.with_stem(f"{target.stem}-{index + 1}") for index in range(number)]
