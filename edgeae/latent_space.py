@@ -16,7 +16,7 @@ from edgeae.images.padding import padded_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from numpy.typing import NDArray
 
@@ -113,6 +113,18 @@ def vary(
     """
     noise = np.random.default_rng(list(seed)).standard_normal((count, *mean.shape))
     return (mean + spread * deviation * noise).astype(np.float32)
+
+
+def add_change(original: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
+    """Return ``original + (after - before)``, samples of uint8 cut off at 0 and 255.
+
+    What an autoencoder changes between two points of its latents, in a picture that keeps what the
+    autoencoder loses.
+    """
+    samples = original.dtype == np.uint8
+    wide: NDArray[Any] = original.astype(np.int16) if samples else original
+    changed: NDArray[Any] = wide + (after.astype(wide.dtype) - before)
+    return changed.clip(0, 255).astype(np.uint8) if samples else changed
 
 
 class Deviation:

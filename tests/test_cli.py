@@ -664,7 +664,7 @@ def test_progress_is_shown_on_a_terminal_only(
     jobs = [Job(None, None)] * 3
     with batch.progress(jobs, quiet=False) as (remaining, say):
         assert list(remaining) == jobs
-        assert say is batch._say
+        assert say is batch.say
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with batch.progress(jobs, quiet=False) as (remaining, say):
         say("[not markup]")

@@ -17,6 +17,7 @@ from edgeae.bundle import read_manifest
 from edgeae.errors import BundleError
 from edgeae.latent_space import (
     Deviation,
+    add_change,
     interpolate_linear,
     interpolate_spherical,
     sample_prior,
@@ -29,7 +30,8 @@ A, B = np.random.default_rng(0).normal(0, 1, (2, *SHAPE)).astype(np.float32)
 
 
 def norms(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.sqrt(np.square(points.astype(np.float64)).sum(axis=(1, 2, 3)))
+    squares: NDArray[np.float64] = np.square(points.astype(np.float64)).sum(axis=(1, 2, 3))
+    return np.sqrt(squares)
 
 
 def test_samples_depend_on_the_seed_alone() -> None:
@@ -121,6 +123,15 @@ def test_variants_spread_around_the_mean() -> None:
     assert (vary(A, deviation, 1, spread=0, seed=(3,))[0] == A).all()
     one, two = (vary(A, np.ones_like(A), 1, spread=1, seed=(k, 7)) for k in (0, 1))
     assert (one != two).all()
+
+
+def test_change_is_added_and_cut_off() -> None:
+    original, before, after = np.array([[10, 250, 5], [200, 0, 99], [190, 40, 4]], np.uint8)
+    found = add_change(original, before, after)
+    assert found.tolist() == [0, 255, 0]
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(add_change(A, B, 3 * B), A + 2 * B, rtol=1e-5, atol=1e-6)
+    assert add_change(A, B, B).dtype == np.float32
 
 
 @given(

@@ -1,4 +1,4 @@
-"""augment: variants of pictures, decoded from around their latents."""
+"""augment: variants of pictures, from around their latents."""
 
 from __future__ import annotations
 
@@ -42,8 +42,13 @@ if TYPE_CHECKING:
     from edgeae.inputs import Source
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
+# On MNIST, 1000 digits and two variants of each: 2 raises a classifier's accuracy, 8 lowers it.
+SPREAD_OF_POSTERIOR = 2.0
+SPREAD_OF_FOLDER = 0.5
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a number of at least 0")
     return value
 
@@ -56,9 +61,14 @@ def augment(
         int, typer.Option("-n", "--number", min=1, max=9999, help="Variants of each picture.")
     ] = 2,
     spread: Annotated[
-        float,
-        typer.Option(min=0, callback=_finite, help="How far from the picture; 0: no noise."),
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0,
+            callback=_finite,
+            help=f"How far from the picture; by default {SPREAD_OF_POSTERIOR:g} of the posterior's "
+            f"deviation, or {SPREAD_OF_FOLDER:g} of the folder's.",
+        ),
+    ] = None,
     seed: Seed = 0,
     provider: ProviderChoice = Provider.CPU,
     precision: PrecisionChoice = Precision.AUTO,
@@ -70,16 +80,17 @@ def augment(
 ) -> None:
     """Make variants of the pictures in a folder, for more training data.
 
-    Adds Gaussian noise to the latents of each picture and decodes them. Its deviation is SPREAD
-    times that of the posterior if the encoder is a variational one, else SPREAD times that of each
-    channel over the whole folder. Writes a-1.png, a-2.png, .. for a.png into the same place under
-    OUTPUT, PNG or .npy as the bundle has it. What a picture's variants are depends on the seed and
-    on its path in the folder, not on the other pictures (but for that deviation).
+    Adds Gaussian noise to the latents of each picture, and adds to the picture what that changes in
+    the decoded one: detail that the autoencoder loses stays. The noise has SPREAD times the
+    deviation of the posterior if the encoder is a variational one, else SPREAD times that of each
+    latent channel over the whole folder. Writes a-1.png, a-2.png, .. for a.png into the same place
+    under OUTPUT, PNG or .npy as the bundle has it. What a picture's variants are depends on the
+    seed and on its path in the folder, not on the other pictures (but for that deviation).
 
     \b
     Examples:
       edgeae augment train -m vae -o more
-      edgeae augment train -m vae -o more -n 5 --spread 1 --seed 3
+      edgeae augment train -m vae -o more -n 5 --spread 3 --seed 3
     """  # noqa: D301 click keeps the lines after this mark as they are
     files = source_files(model)
     if not folder.is_dir():
@@ -151,7 +162,7 @@ class _Maker:
         files: SourceFiles,
         folder: Path,
         number: int,
-        spread: float,
+        spread: float | None,
         seed: int,
         max_pixels: int,
     ) -> None:
@@ -191,17 +202,39 @@ class _Maker:
 
     def make(self, named: Sequence[_Named]) -> list[list[Source]]:
         """Return the variants of each picture."""
+        posteriors = self._codec.posterior([one.source for one in named])
+        return [self._vary(one, *of) for one, of in zip(named, posteriors, strict=True)]
+
+    def _vary(
+        self, named: _Named, mean: NDArray[np.float32], of_posterior: NDArray[np.float32] | None
+    ) -> list[Source]:
+        import numpy as np
+
         from edgeae.latent_space import vary
 
-        posteriors = self._codec.posterior([one.source for one in named])
-        made = []
-        for one, (mean, of_posterior) in zip(named, posteriors, strict=True):
-            deviation = self._of_folder if of_posterior is None else of_posterior
-            if deviation is None:
-                raise ImageError("no picture of the folder could be read")
-            latents = vary(mean, deviation, self._number, spread=self._spread, seed=one.seed)
-            made.append(self._codec.decode_like(latents, one.source))
-        return made
+        if of_posterior is not None:
+            deviation, spread = of_posterior, SPREAD_OF_POSTERIOR
+        elif self._of_folder is not None:
+            deviation, spread = self._of_folder, SPREAD_OF_FOLDER
+        else:
+            raise ImageError("no picture of the folder could be read")
+        spread = spread if self._spread is None else self._spread
+        around = vary(mean, deviation, self._number, spread=spread, seed=named.seed)
+        latents = np.concatenate([mean[np.newaxis], around])
+        before, *after = self._codec.decode_like(latents, named.source)
+        return [_changed(named.source, before, one) for one in after]
+
+
+def _changed(original: Source, before: Source, after: Source) -> Source:
+    """Return the original with what differs between two reconstructions of it, without Exif."""
+    from edgeae.arrays import FloatArray
+    from edgeae.images.picture import Picture
+    from edgeae.latent_space import add_change
+
+    if isinstance(original, FloatArray):
+        return FloatArray(add_change(original.values, before.values, after.values))  # type: ignore[union-attr]  # arrays as well
+    pixels = add_change(original.pixels, before.pixels, after.pixels)  # type: ignore[union-attr]  # pictures as well
+    return Picture(pixels, original.alpha, original.icc)
 
 
 def _variants(job: Job, number: int) -> list[Path]:

@@ -16,6 +16,7 @@ from edgeae.cli.options import (
     MAX_PIXELS,
     AsOneJson,
     Force,
+    InFolders,
     Inputs,
     MaxPixels,
     Model,
@@ -25,7 +26,6 @@ from edgeae.cli.options import (
     Provider,
     ProviderChoice,
     Quiet,
-    Recursive,
     Threads,
 )
 from edgeae.cli.sizes import readable_bytes
@@ -57,7 +57,7 @@ def embed(
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
-    recursive: Recursive = False,
+    recursive: InFolders = False,
     force: Force = False,
     as_json: AsOneJson = False,
     quiet: Quiet = False,

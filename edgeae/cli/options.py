@@ -100,6 +100,7 @@ MaxPixels = Annotated[
 Recursive = Annotated[
     bool, typer.Option("-r", "--recursive", help="Take folders, and mirror them under -o.")
 ]
+InFolders = Annotated[bool, typer.Option("-r", "--recursive", help="Take the files of folders.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite existing outputs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON object for each input on stdout.")]
 AsOneJson = Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")]

@@ -20,6 +20,7 @@ from edgeae.cli.options import (
     MAX_PIXELS,
     AsJson,
     Force,
+    InFolders,
     Inputs,
     MaxPixels,
     Model,
@@ -28,7 +29,6 @@ from edgeae.cli.options import (
     Provider,
     ProviderChoice,
     Quiet,
-    Recursive,
     Threads,
 )
 from edgeae.cli.sources import ARRAY_SUFFIX, source_bytes, source_files
@@ -111,7 +111,7 @@ def reconstruct(
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
-    recursive: Recursive = False,
+    recursive: InFolders = False,
     force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,

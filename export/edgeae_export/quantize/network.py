@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onnx import ValueInfoProto
 
 LINEAR = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+HALF_SIZE = 1024  # elements; a Cast is not worth less
 IR_VERSION = 8  # what onnxruntime 1.23 and everything newer reads
 
 
@@ -67,12 +68,19 @@ class Network:
     def to_model(self, extra_outputs: Sequence[str] = ()) -> ModelProto:
         """Return the ONNX model; ``extra_outputs`` are values of floats to expose besides."""
         exposed = [helper.make_tensor_value_info(v, TensorProto.FLOAT, None) for v in extra_outputs]
+        halves = {f"{n}/half": a for n, a in self.constants.items() if _fits_half(a)}
+        casts = [
+            helper.make_node("Cast", [name], [name.removesuffix("/half")], to=TensorProto.FLOAT)
+            for name in halves
+        ]
+        stored = {n: _plain(a) for n, a in self.constants.items() if f"{n}/half" not in halves}
+        stored |= {name: array.astype(np.float16) for name, array in halves.items()}
         graph = helper.make_graph(
-            self.nodes,
+            [*casts, *self.nodes],
             self.name,
             self.inputs,
             [*self.outputs, *exposed],
-            [numpy_helper.from_array(_plain(a), n) for n, a in self.constants.items()],
+            [numpy_helper.from_array(array, name) for name, array in stored.items()],
         )
         return helper.make_model(
             graph,
@@ -227,6 +235,14 @@ def _used(
 ) -> dict[str, NDArray[Any]]:
     read = {value for node in nodes for value in node.input}
     return {name: array for name, array in constants.items() if name in read}
+
+
+def _fits_half(array: NDArray[Any]) -> bool:
+    """Whether half precision holds a large array exactly, as it does exported weights."""
+    if array.dtype != np.float32 or array.size < HALF_SIZE:
+        return False
+    with np.errstate(over="ignore"):
+        return bool((array == array.astype(np.float16)).all())
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:

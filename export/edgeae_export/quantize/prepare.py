@@ -149,7 +149,8 @@ def _entries(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArr
         node = network.layer(name)
         if not _begins_float(network, node) or attribute(node, "group", 1) != 1:
             continue
-        sizes = found[node.input[0]].typical if node.input[0] in found else None
+        # their range is not clipped, so the rarest values count
+        sizes = found[node.input[0]].largest if node.input[0] in found else None
         if sizes is not None and node.op_type == "Conv" and _uneven(sizes):
             weights = network.constants[node.input[1]].astype(np.float64)
             flat = np.moveaxis(weights, 1, -1).reshape(-1, weights.shape[1])

@@ -33,6 +33,12 @@ class Extremes:
     typical: NDArray[np.float64]
 
     @property
+    def largest(self) -> NDArray[np.float64]:
+        """Largest magnitude of each channel."""
+        sizes: NDArray[np.float64] = np.maximum(-self.low, self.high).astype(np.float64)
+        return sizes
+
+    @property
     def ends(self) -> tuple[float, float]:
         """Smallest and largest value of all channels."""
         return float(self.low.min()), float(self.high.max())
