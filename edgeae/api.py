@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeae.bundle import DEFAULT_MODEL, MANIFEST, find_bundle, find_by_coding_id
-from edgeae.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, Codec
+from edgeae.codec import Codec
 from edgeae.container import MAX_PIXELS, Header, read_header
+from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY
 from edgeae.precision import AUTO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeae.codec import ImageLike
+    from edgeae.inputs import ImageLike
     from edgeae.rate_control import Target
 
 _KEPT_CODECS = 4  # open sessions are some tens of megabytes each

@@ -15,9 +15,12 @@ from edgeae.images.picture import Picture, to_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from edgeae.latents import Latents
     from edgeae.manifest import Manifest
+
+    ImageLike: TypeAlias = Picture | FloatArray | Image | NDArray[Any]
 
 Source: TypeAlias = Picture | FloatArray
 
@@ -167,6 +170,13 @@ INPUTS: dict[str, type[PictureInput] | type[ArrayInput]] = {
     "grey": PictureInput,
     "array": ArrayInput,
 }
+
+
+def picture_in(source: Source) -> Picture:
+    """Return the picture that ``source`` is; ImageError for an array."""
+    if not isinstance(source, Picture):
+        raise ImageError("the file holds an array and no picture; write it to a .npy file")
+    return source
 
 
 def _across(size: tuple[int, int] | None) -> str:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from edgeae.bundle import graph_file
 from edgeae.entropy.rans import Section
 from edgeae.errors import GraphError
+from edgeae.graphs import Graph
 from edgeae.known_answer import index_sha256
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, scatter
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from edgeae.bundle import Bundle
     from edgeae.entropy.rans import Decoder
     from edgeae.entropy.tables import ChannelTables, ScaleTables
-    from edgeae.graphs import Graph, Run
+    from edgeae.graphs import Run
     from edgeae.refine import Reanalyse
 
     # (step, its mask, predicted means, table rows) -> symbols, all flat but the mask
@@ -258,6 +260,25 @@ class Hyperprior:
             scatter(y_hat, mask, step_mean)
             sections.append(Section(values, rows, self._scale_tables))
         return Coded(symbols, z, y_hat, tuple(sections))
+
+
+def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanalyse) -> Prior:
+    """Return the prior of ``bundle``; no session is made yet.
+
+    The hyper-decoder runs on the CPU whatever the provider, so that every machine decodes the same
+    symbols.
+    """
+    if bundle.scale_tables is None:
+        return ChannelPrior(bundle)
+    hyper_decoder = Graph(
+        "hyper_decoder",
+        partial(bundle.read, graph_file("hyper_decoder")),
+        threads=threads,
+        self_test=partial(check_known_answer, bundle),
+    )
+    read = partial(bundle.read, graph_file("hyper_encoder"))
+    hyper_encoder = Graph("hyper_encoder", read, provider=provider, threads=threads)
+    return Hyperprior(bundle, bundle.scale_tables, hyper_encoder, hyper_decoder, reanalyse)
 
 
 def check_known_answer(bundle: Bundle, run: Run) -> None:

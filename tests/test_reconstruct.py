@@ -153,7 +153,7 @@ def test_picture_of_another_size_is_refused(vae: Codec) -> None:
 def test_log_variance_of_another_shape_is_a_graph_error(
     vae: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = vae._encoder
+    graph = vae._transforms.encoder
     run_all = graph.run_all
 
     def fewer(**inputs: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

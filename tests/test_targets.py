@@ -97,14 +97,14 @@ def test_encoder_runs_once(
     codec: Codec, large: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[int] = []
-    run = codec._encoder.run_all
+    run = codec._transforms.encoder.run_all
 
     def counted(**inputs: Any) -> Any:
         runs.append(1)
         return run(**inputs)
 
     limit = len(codec.compress(large, 40))
-    monkeypatch.setattr(codec._encoder, "run_all", counted)
+    monkeypatch.setattr(codec._transforms.encoder, "run_all", counted)
     codec.compress(large, TargetSize(limit))
     assert len(runs) == 1
 

@@ -41,7 +41,8 @@ from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 if TYPE_CHECKING:
-    from edgeae.codec import Codec, Encoding
+    from edgeae.codec import Codec
+    from edgeae.encoding import Encoding
     from edgeae.inputs import Source
     from edgeae.rate_control import Target
 

@@ -1,4 +1,4 @@
-"""Picture files and Pillow images to upright 8-bit pictures, and back: the only door to Pillow.
+"""Picture files and Pillow images to upright 8-bit pictures, and back: the first door to Pillow.
 
 Everything that would surprise a user is either said in ``Picture.notes`` or refused. Sizes are
 checked against the limits before anything is decoded, and conversions run on strips of rows, so

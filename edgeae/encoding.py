@@ -1,0 +1,142 @@
+"""Pictures to rounded latents: at a quality, or at the one that comes to a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeae.container import fixed_bytes
+from edgeae.errors import BoundError
+from edgeae.images.picture import Picture
+from edgeae.latents import Latents, round_quality
+from edgeae.packing import pack
+from edgeae.planes import encode_plane
+from edgeae.rate_control import TargetPsnr
+from edgeae.trials import Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgeae.bundle import Bundle
+    from edgeae.inputs import ImageLike, Source
+    from edgeae.priors import Coded, Prior
+    from edgeae.rate_control import Target, TargetBpp, TargetSize
+    from edgeae.transforms import Transforms
+    from edgeae.trials import Reached
+
+DEFAULT_QUALITY = 50.0
+EFFORTS = (0, 1, 2)
+DEFAULT_EFFORT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """The latents of a picture and how a target was met; `edgeae.packing.pack` makes the file."""
+
+    latents: Latents
+    coded: Coded
+    effort: int
+    file: bytes | None = None  # if it was needed already, to know its size
+    psnr_db: float | None = None  # of the decoded picture, for a `TargetPsnr`
+    note: str | None = None  # for the user
+
+
+class SourceEncoder:
+    """The way from pictures and arrays to encodings, by a bundle's transforms and its prior."""
+
+    def __init__(self, bundle: Bundle, transforms: Transforms, prior: Prior) -> None:
+        self._bundle = bundle
+        self._transforms = transforms
+        self._prior = prior
+
+    def at_quality(
+        self, images: Sequence[ImageLike], quality: float, effort: int
+    ) -> list[Encoding]:
+        """Return the encoding of each at a quality of 0..100; equal sizes run as one batch."""
+        _check_effort(effort)
+        quality = round_quality(quality)
+        sources = [self._transforms.input.read(image) for image in images]
+        level = np.asarray(quality, np.float32)
+        encodings = []
+        for source, y in zip(sources, self._transforms.analyse(sources), strict=True):
+            coded = self._prior.quantize(y, level, effort)
+            encodings.append(Encoding(self._latents(source, quality, coded), coded, effort))
+        return encodings
+
+    def at_target(self, image: ImageLike, target: Target, effort: int) -> Encoding:
+        """Return the encoding that comes to a target.
+
+        Raises
+        ------
+        BoundError
+            No quality does, or the bundle has one quality.
+        """
+        _check_effort(effort)
+        manifest = self._bundle.manifest
+        source = self._transforms.input.read(image)
+        if not isinstance(source, Picture) or manifest.fixed_size is not None:
+            raise BoundError(
+                f"bundle {manifest.name} has one quality, so it cannot come to a "
+                f"target; leave the target out, or choose another model"
+            )
+        (y,) = self._transforms.analyse([source])
+        trials = Trials(y, self._prior, effort, manifest)
+        if isinstance(target, TargetPsnr):
+            reached = self._reach_psnr(source, target, trials)
+        else:
+            reached = self._reach_size(source, target, trials)
+        return Encoding(
+            latents=self._latents(source, reached.quality / 100, reached.coded),
+            coded=reached.coded,
+            effort=effort,
+            file=reached.file,
+            psnr_db=reached.psnr_db,
+            note=reached.note,
+        )
+
+    def _reach_size(
+        self, picture: Picture, target: TargetSize | TargetBpp, trials: Trials
+    ) -> Reached:
+        plane = None if picture.alpha is None else encode_plane(picture.alpha)
+        sections = [section for section in (plane, picture.icc, picture.exif) if section]
+        limit = target.limit_bytes(picture.width * picture.height)
+        fixed = fixed_bytes(picture.width, picture.height, limit, sections)
+
+        def write(quality: int, coded: Coded) -> bytes:
+            return pack(self._latents(picture, quality / 100, coded), coded, self._bundle, plane)
+
+        return trials.reach_size(limit, fixed, write)
+
+    def _reach_psnr(self, picture: Picture, target: TargetPsnr, trials: Trials) -> Reached:
+        def render(
+            y_hat: NDArray[np.float32], quality: int, height: int, width: int
+        ) -> NDArray[np.uint8]:
+            return self._transforms.synthesize_samples(
+                y_hat, quality / 100, height, width, picture.mode
+            )
+
+        return trials.reach_psnr(target.psnr_db, picture.pixels, render)
+
+    def _latents(self, source: Source, quality: float, coded: Coded) -> Latents:
+        return Latents(
+            symbols=coded.symbols,
+            z=coded.z,
+            width=source.width,
+            height=source.height,
+            mode=source.mode,
+            quality=quality,
+            coding_id=self._bundle.coding_id,
+            alpha=source.alpha,
+            icc=source.icc or None,
+            exif=source.exif or None,
+        )
+
+
+def _check_effort(effort: int) -> None:
+    """Raise ValueError unless ``effort`` is one of ``EFFORTS``."""
+    if effort not in EFFORTS:
+        raise ValueError(f"effort {effort} is not one of {list(EFFORTS)}")

@@ -1,0 +1,133 @@
+"""Latents to the bytes of an ``.eae`` file and back: entropy coder, container, and their checks.
+
+pack: symbols -> entropy coder -> container; unpack: container -> entropy coder and prior -> y_hat
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeae.container import Container, Header
+from edgeae.entropy.rans import Decoder, encode
+from edgeae.errors import BundleError, ContainerError, DesyncError
+from edgeae.latents import Latents, symbols_crc
+from edgeae.planes import decode_plane, encode_plane
+
+if TYPE_CHECKING:
+    from edgeae.bundle import Bundle
+    from edgeae.inputs import Input
+    from edgeae.priors import Coded, Prior
+
+
+def pack(latents: Latents, coded: Coded, bundle: Bundle, plane: bytes | None = None) -> bytes:
+    """Return the file of ``latents``.
+
+    Parameters
+    ----------
+    latents : Latents
+    coded : Coded
+        The same symbols with their tables.
+    bundle : Bundle
+    plane : bytes, optional
+        The alpha of ``latents`` if it is coded already.
+    """
+    if latents.alpha is not None and plane is None:
+        plane = encode_plane(latents.alpha)
+    payload, lanes_log2 = encode(coded.sections)
+    header = Header(
+        coding_id=latents.coding_id,
+        width=latents.width,
+        height=latents.height,
+        mode=latents.mode,
+        quality=latents.quality_hundredths,
+        steps=len(bundle.masks),
+    )
+    container = Container(
+        header=header,
+        latents=payload,
+        lanes_log2=lanes_log2,
+        symbols_crc=latents.crc,
+        alpha=plane,
+        icc=latents.icc,
+        exif=latents.exif,
+    )
+    return container.to_bytes()
+
+
+def unpack(
+    data: bytes, bundle: Bundle, prior: Prior, input: Input, *, max_pixels: int
+) -> tuple[Latents, Coded]:
+    """Return the latents in a file, and the same with what the decoder network takes.
+
+    Raises
+    ------
+    BundleError
+        The file was made with another bundle.
+    ContainerError
+        The file is damaged, too new, or larger than ``max_pixels``.
+    """
+    container = Container.from_bytes(data, max_pixels=max_pixels)
+    header = container.header
+    check_coding_id(header.coding_id, bundle)
+    if header.steps != len(bundle.masks):
+        raise ContainerError(
+            f"coded in {header.steps} steps, bundle {bundle.manifest.name} has "
+            f"{len(bundle.masks)}; the header was altered"
+        )
+    input.check(header.height, header.width, header.mode)
+    decoder = Decoder(container.latents, container.lanes_log2)
+    coded = prior.decode(decoder, *input.padded(header.height, header.width))
+    crc = symbols_crc(coded.z, coded.symbols)
+    if crc != container.symbols_crc:
+        raise DesyncError(
+            f"section latents: symbols have CRC-32 {crc:08x}, the file says "
+            f"{container.symbols_crc:08x}; the file is damaged, or this machine computes "
+            f"other scale indexes than the one that wrote it"
+        )
+    alpha = container.alpha
+    plane = None if alpha is None else decode_plane(alpha, header.height, header.width)
+    latents = Latents(
+        symbols=coded.symbols,
+        z=coded.z,
+        width=header.width,
+        height=header.height,
+        mode=header.mode,
+        quality=header.quality / 100,
+        coding_id=header.coding_id,
+        alpha=plane,
+        icc=container.icc,
+        exif=container.exif,
+    )
+    return latents, coded
+
+
+def restore(latents: Latents, bundle: Bundle, prior: Prior, input: Input) -> Coded:
+    """Return latents that may come from anywhere as the entropy coder and the decoder take them.
+
+    Raises
+    ------
+    BundleError
+        The latents were made with another bundle.
+    ContainerError
+        Their shapes do not fit the size of the picture.
+    """
+    check_coding_id(latents.coding_id, bundle)
+    input.check(latents.height, latents.width, latents.mode)
+    padded = input.padded(latents.height, latents.width)
+    expected, found = prior.shapes(*padded), (latents.symbols.shape, latents.z.shape)
+    if found != expected:
+        raise ContainerError(
+            f"symbols and z are {found}, a picture of {latents.width}x{latents.height} has "
+            f"{expected}; the latents were altered"
+        )
+    return prior.restore(latents.symbols, latents.z)
+
+
+def check_coding_id(coding_id: bytes, bundle: Bundle) -> None:
+    """Raise BundleError unless files with this coding id were made for this bundle."""
+    if coding_id != bundle.coding_id:
+        raise BundleError(
+            f"made with a bundle of coding id {coding_id.hex()}, but "
+            f"{bundle.manifest.name} has {bundle.coding_id.hex()}; choose the bundle "
+            f"it was made with"
+        )
