@@ -6,7 +6,7 @@ Nothing here is needed: what cannot be read was never chosen, what cannot be wri
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ def remember(key: str, record: Mapping[str, object]) -> None:
     folder = _folder()
     if folder is None:
         return
-    temporary = folder / f".{key}.{secrets.token_hex(4)}.part"
+    temporary = folder / f".{key}.{os.urandom(4).hex()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

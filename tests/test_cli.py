@@ -349,6 +349,18 @@ def test_info_of_a_bundle_verifies_its_files(bundle_copy: Path) -> None:
     assert run("info", bundle_copy).code == 5
 
 
+def test_info_of_a_bundle_leaves_long_tables_to_the_card(bundle_copy: Path) -> None:
+    path = bundle_copy / "manifest.json"
+    record = json.loads(path.read_text())
+    record["training"]["layers"] = [{"layer": f"encoder.{k}", "snr_db": 20.0} for k in range(9)]
+    path.write_text(json.dumps(record))
+    text = run_text("info", bundle_copy)
+    assert "9 rows; card.md" in text
+    assert "encoder.3" not in text
+    (fields,) = run("info", bundle_copy, "--json").lines()
+    assert len(fields["training"]["layers"]) == 9  # type: ignore[index]
+
+
 def test_info_of_a_bundle_says_the_precisions_and_what_auto_chose(two_precisions: Path) -> None:
     (fields,) = run("info", two_precisions, "--json").lines()
     assert fields["precisions"] == ["fp32", "int8"]

@@ -182,6 +182,8 @@ def _readable(name: str, value: object) -> str:
         return f"{value} ({readable_bytes(value)})"
     if name in {"encoder", "decoder"} and value is None:
         return "not measured yet"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"{len(value)} rows; card.md has them, --json prints them"
     if value is None or isinstance(value, (dict, list, tuple)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

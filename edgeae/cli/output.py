@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,7 +107,7 @@ def _stdout_errors() -> Iterator[None]:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    path = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.part")
     try:
         yield path
     finally:
