@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions
+from edgeae.cli.codecs import CodecOptions, open_encoder
 from edgeae.cli.jobs import Job, plan
 from edgeae.cli.options import (
     MAX_PIXELS,
@@ -26,6 +25,7 @@ from edgeae.cli.options import (
     Quiet,
     Seed,
     Threads,
+    finite,
 )
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import source_bytes, source_files
@@ -47,12 +47,6 @@ SPREAD_OF_POSTERIOR = 2.0
 SPREAD_OF_FOLDER = 0.5
 
 
-def _finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a number of at least 0")
-    return value
-
-
 def augment(
     folder: Annotated[Path, typer.Argument(help="Folder of pictures, with its sub-folders.")],
     model: Model,
@@ -64,7 +58,7 @@ def augment(
         float | None,
         typer.Option(
             min=0,
-            callback=_finite,
+            callback=finite,
             help=f"How far from the picture; by default {SPREAD_OF_POSTERIOR:g} of the posterior's "
             f"deviation, or {SPREAD_OF_FOLDER:g} of the folder's.",
         ),
@@ -104,13 +98,12 @@ def augment(
         missing=ImageError,
     )
 
-    from edgeae.batches import windows
-    from edgeae.cli.stream import Work, outcomes
+    from edgeae.cli.stream import Work, run
 
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
     codec.check_plain()
-    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    open_encoder(codec)
     maker = _Maker(codec, files, folder, number, spread, seed, max_pixels)
     maker.prepare(jobs)
 
@@ -132,13 +125,10 @@ def augment(
         about = {"ms": round(milliseconds, 1), "model": codec.bundle.manifest.name}
         return batch.Report(line, {"outputs": outputs, "bytes": written, **about})
 
-    batch.run_stream(
+    run(
         jobs,
-        lambda remaining: outcomes(
-            remaining,
-            Work(read, maker.make, write),
-            lambda items: windows(items, lambda item: item.size, together=codec.takes_batches),
-        ),
+        Work(read, maker.make, write),
+        together=codec.takes_batches,
         as_json=as_json,
         quiet=quiet,
     )

@@ -1,4 +1,4 @@
-"""Run jobs one after another, say what came of each, and let a failure not stop the others."""
+"""Say what came of each job, and let a failure not stop the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
-from edgeae.cli.output import check_target, print_line
+from edgeae.cli.output import print_line
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
@@ -41,37 +41,6 @@ def check_stdout(targets: Iterable[Path | None], *, as_json: bool) -> None:
         raise typer.BadParameter("--json and the output both need stdout; give -o FILE")
 
 
-def run(
-    jobs: list[Job],
-    work: Callable[[Job], Report],
-    *,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Do ``work`` on every job, one after another.
-
-    Results go to stderr as lines, and to stdout as JSON objects if ``as_json``.
-
-    Raises
-    ------
-    EdgeaeError
-        The only job failed.
-    BatchError
-        Some of several jobs failed; each was reported.
-    """
-
-    def one(job: Job) -> Report:
-        check_target(job.target, force=force)
-        return work(job)
-
-    def one_by_one(remaining: Iterator[Job]) -> Iterator[tuple[Job, Report | EdgeaeError]]:
-        for job in remaining:
-            yield job, attempt(lambda job=job: one(job))  # type: ignore[misc]  # bound now, not later
-
-    run_stream(jobs, one_by_one, as_json=as_json, quiet=quiet)
-
-
 def run_stream(
     jobs: list[Job],
     outcomes: Callable[[Iterator[Job]], Iterator[tuple[Job, Report | EdgeaeError]]],
@@ -81,7 +50,14 @@ def run_stream(
 ) -> None:
     """Say what came of every job that ``outcomes`` takes; it gives them back in order.
 
-    The errors are those of `run`.
+    Results go to stderr as lines, and to stdout as JSON objects if ``as_json``.
+
+    Raises
+    ------
+    EdgeaeError
+        The only job failed.
+    BatchError
+        Some of several jobs failed; each was reported.
     """
     failed = 0
     with progress(jobs, quiet=quiet) as (remaining, say):

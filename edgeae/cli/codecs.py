@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import os
 
     from edgeae.codec import Codec
+    from edgeae.inputs import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,20 @@ class CodecOptions:
         return Codec.load(
             model, provider=self.provider, precision=self.precision, threads=self.threads
         )
+
+
+def open_encoder(codec: Codec) -> None:
+    """Make the encoder's session: a provider that fails is one error, not one for each picture."""
+    codec.encoder_provider  # noqa: B018 makes the session
+
+
+def report_fields(source: Source, milliseconds: float, codec: Codec) -> dict[str, object]:
+    """Return what the JSON object of each picture or array says of it and of its codec."""
+    return {
+        "width": source.width,
+        "height": source.height,
+        "mode": source.mode,
+        "ms": round(milliseconds, 1),
+        "model": codec.bundle.manifest.name,
+        "threads": codec.threads,
+    }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from edgeae.batches import windows
 from edgeae.cli import batch
-from edgeae.cli.stream import coded
+from edgeae.cli.stream import by_size, coded
 from edgeae.errors import BatchError, EdgeaeError, OutputError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Collection(Generic[Read, Coded]):
                 remaining,
                 self._read,
                 self._code,
-                lambda items: windows(items, lambda item: item.size, together=self._together),
+                by_size(together=self._together),
             ):
                 error = result if isinstance(result, EdgeaeError) else self._taken(job, *result)
                 if error is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions
+from edgeae.cli.codecs import CodecOptions, open_encoder
 from edgeae.cli.jobs import sources, target_of
 from edgeae.cli.options import (
     MAX_PIXELS,
@@ -87,7 +87,7 @@ def embed(
     start = time.perf_counter()
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
-    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    open_encoder(codec)
     names: list[str] = []
     rows: list[NDArray[np.float32]] = []
 

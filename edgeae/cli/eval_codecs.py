@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeae.cli import batch, output
+from edgeae.cli.codecs import open_encoder
 from edgeae.cli.pairs import pictures_of
 from edgeae.cli.table import print_table
 from edgeae.errors import BatchError, EdgeaeError
@@ -107,7 +108,7 @@ def _bundles(request: Request) -> dict[str, Coder]:
     coders: dict[str, Coder] = {}
     for model in dict.fromkeys(request.models):
         codec = request.options.load(model)
-        codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+        open_encoder(codec)
         name = codec.bundle.path.name
         if f"edgeae-{name}" in coders:  # two folders of one name
             name = model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +26,7 @@ from edgeae.cli.options import (
     Quiet,
     Seed,
     Threads,
+    finite,
 )
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import ARRAY_SUFFIX, source_bytes, source_files
@@ -51,12 +51,6 @@ _AT_ONCE = 256  # pictures held before they are written
 Zoom = Annotated[int, typer.Option("--zoom", min=1, max=64, help=_ZOOM_HELP)]
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a number of at least 0")
-    return value
-
-
 def sample(
     model: Model,
     number: Annotated[
@@ -66,7 +60,7 @@ def sample(
     truncation: Annotated[
         float,
         typer.Option(
-            min=0, callback=_finite, help="Below 1: more typical and less varied pictures."
+            min=0, callback=finite, help="Below 1: more typical and less varied pictures."
         ),
     ] = 1.0,
     output_to: Annotated[

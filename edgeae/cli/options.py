@@ -29,9 +29,10 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinities, which pass a comparison with a least value."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a number from 0 to 100")
+        raise typer.BadParameter(f"{value} is not a finite number")
     return value
 
 
@@ -51,6 +52,11 @@ def _bytes(text: str) -> int:
 
 
 Model = Annotated[str, typer.Option("-m", "--model", help="Name of a bundle, or its folder.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="png, jpg, webp, ..; by default as -o ends, else png."),
+]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out colour profile and Exif.")]
 OneOutput = Annotated[str, typer.Option("-o", "--output", help="File, or - for stdout.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal pictures.")]
 Quality = Annotated[
@@ -60,7 +66,7 @@ Quality = Annotated[
         "--quality",
         min=0,
         max=100,
-        callback=_finite,
+        callback=finite,
         help="Higher is better and larger; 50 if nothing is said.",
     ),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
+from edgeae.cli.codecs import CodecOptions, open_encoder, report_fields
 from edgeae.cli.jobs import Job, plan
 from edgeae.cli.options import (
     MAX_PIXELS,
@@ -19,8 +19,10 @@ from edgeae.cli.options import (
     BppTarget,
     Effort,
     Force,
+    Format,
     Inputs,
     MaxPixels,
+    Model,
     Output,
     Precision,
     PrecisionChoice,
@@ -31,12 +33,13 @@ from edgeae.cli.options import (
     Quiet,
     Recursive,
     SizeTarget,
+    Strip,
     Threads,
 )
 from edgeae.cli.packed import Packed, holds_array, read_packed
 from edgeae.cli.sizes import readable_bytes
-from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, source_files
-from edgeae.cli.stream import Work, outcomes
+from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, ending_of, source_bytes, source_files
+from edgeae.cli.stream import Work, run
 from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
@@ -58,16 +61,12 @@ def compress(
     target_bpp: BppTarget = None,
     target_psnr: PsnrTarget = None,
     effort: Effort = 1,
-    model: Annotated[
-        str, typer.Option("-m", "--model", help="Name of a bundle, or its folder.")
-    ] = "photo",
+    model: Model = "photo",
     provider: ProviderChoice = Provider.CPU,
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
-    strip: Annotated[
-        bool, typer.Option("--strip", help="Leave out colour profile and Exif.")
-    ] = False,
+    strip: Strip = False,
     recursive: Recursive = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -103,11 +102,10 @@ def compress(
     for job in jobs:
         _check_latent_suffix(job)
 
-    from edgeae.batches import windows
-    from edgeae.codec import Codec
     from edgeae.npy import latents_to_npy
 
-    codec = Codec.load(model, provider=provider.value, precision=precision.value, threads=threads)
+    options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
+    codec = options.load(model)
 
     def read(job: Job) -> Source:
         output.check_target(job.target, force=force)
@@ -130,27 +128,15 @@ def compress(
         report = _compress_report(source, len(data), seconds, encoding, codec)
         return report if isinstance(goal, float) else _with_target(report, encoding)
 
-    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    open_encoder(codec)
     together = isinstance(goal, float) and codec.takes_batches
-    batch.run_stream(
-        jobs,
-        lambda remaining: outcomes(
-            remaining,
-            Work(read, code, write),
-            lambda items: windows(items, lambda item: item.size, together=together),
-        ),
-        as_json=as_json,
-        quiet=quiet,
-    )
+    run(jobs, Work(read, code, write), together=together, as_json=as_json, quiet=quiet)
 
 
 def decompress(
     inputs: Inputs,
     output_to: Output = None,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", help="png, jpg, webp, ..; by default as -o ends, else png."),
-    ] = None,
+    format: Format = None,
     model: Annotated[
         str | None,
         typer.Option("-m", "--model", help="Bundle; by default the one the file names."),
@@ -159,9 +145,7 @@ def decompress(
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
-    strip: Annotated[
-        bool, typer.Option("--strip", help="Leave out colour profile and Exif.")
-    ] = False,
+    strip: Strip = False,
     recursive: Recursive = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -189,26 +173,25 @@ def decompress(
     if format is None:
         jobs = [_named_for_arrays(job, output_to) for job in jobs]
 
-    from edgeae.array_files import array_to_npy
-    from edgeae.batches import windows
     from edgeae.bundle import find_bundle, find_by_coding_id
-    from edgeae.codec import Codec
-    from edgeae.images.files import Picture, format_for, write_picture
+
+    options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
 
     @functools.lru_cache(maxsize=4)
     def codec_in(folder: Path) -> Codec:
-        return Codec.load(
-            folder, provider=provider.value, precision=precision.value, threads=threads
-        )
+        return options.load(folder)
 
     @functools.lru_cache(maxsize=64)
     def codec_for(coding_id: bytes) -> Codec:
         return codec_in(find_bundle(model) if model else find_by_coding_id(coding_id))
 
+    def ending(job: Job) -> str:
+        return ending_of(job, None if format is None else suffix, suffix)
+
     def read(job: Job) -> Packed:
         output.check_target(job.target, force=force)
         packed = read_packed(job, max_pixels)
-        _check_ending(packed, job, format, suffix)
+        _check_ending(packed, ending(job), chosen=job.target is not None or format is not None)
         return packed
 
     def decode(several: Sequence[Packed]) -> list[tuple[Source, Codec]]:
@@ -219,36 +202,27 @@ def decompress(
     ) -> batch.Report:
         start = time.perf_counter()
         source, codec = decoded
-        buffer = io.BytesIO()
-        if isinstance(source, Picture):
-            picture = source.without_metadata() if strip else source
-            write_picture(picture, buffer, format_for(_with_ending(job, format, suffix)))
-        else:
-            buffer.write(array_to_npy(source.values))
-        output.write_in_folder(buffer.getvalue(), job.target, force=force)
+        data = source_bytes(
+            source.without_metadata() if strip else source,
+            ARRAY_SUFFIX if packed.is_array else ending(job),
+        )
+        output.write_in_folder(data, job.target, force=force)
         seconds += time.perf_counter() - start
-        return _decompress_report(source, packed.size, buffer.tell(), seconds, codec)
+        return _decompress_report(source, packed.size, len(data), seconds, codec)
 
-    batch.run_stream(
-        jobs,
-        lambda remaining: outcomes(
-            remaining,
-            Work(read, decode, write),
-            lambda items: windows(items, lambda item: item.size, together=True),
-        ),
-        as_json=as_json,
-        quiet=quiet,
-    )
+    run(jobs, Work(read, decode, write), together=True, as_json=as_json, quiet=quiet)
 
 
-def _check_ending(packed: Packed, job: Job, format: str | None, suffix: str) -> None:
-    """Raise ImageError unless the output's ending is for what the file holds."""
+def _check_ending(packed: Packed, ending: str, *, chosen: bool) -> None:
+    """Raise ImageError unless an output that ends like this can hold what the file holds.
+
+    ``chosen``: somebody chose the ending; an array goes to stdout without one.
+    """
     from edgeae.images.files import format_for
 
-    ending = _with_ending(job, format, suffix)
     if not packed.is_array:
-        format_for(ending)
-    elif ending.suffix.lower() != ARRAY_SUFFIX and (job.target is not None or format is not None):
+        format_for(Path(f"picture{ending}"))
+    elif ending.lower() != ARRAY_SUFFIX and chosen:
         raise ImageError("the file holds an array and no picture; write a .npy file")
 
 
@@ -260,13 +234,6 @@ def _named_for_arrays(job: Job, output_to: str | None) -> Job:
     if job.target is None or output_to == str(job.target) or not holds_array(job):
         return job
     return Job(job.source, job.target.with_suffix(ARRAY_SUFFIX))
-
-
-def _with_ending(job: Job, format: str | None, suffix: str) -> Path:
-    """Return a path that ends as the picture format to write does."""
-    if format is None and job.target is not None and job.target.suffix:
-        return job.target
-    return Path(f"picture{suffix}")
 
 
 def _goal(
@@ -319,7 +286,7 @@ def _compress_report(
         "ratio": round(ratio, 4),
         "quality": encoding.latents.quality,
         "effort": encoding.effort,
-        **_common_fields(picture, milliseconds, codec),
+        **report_fields(picture, milliseconds, codec),
         "provider": codec.encoder_provider,
         "precision": codec.encoder_precision,
     }
@@ -347,19 +314,8 @@ def _decompress_report(
     )
     fields = {
         "bytes": written,
-        **_common_fields(picture, milliseconds, codec),
+        **report_fields(picture, milliseconds, codec),
         "provider": codec.decoder_provider,
         "precision": codec.decoder_precision,
     }
     return batch.Report(line, fields, picture.notes)
-
-
-def _common_fields(picture: Source, milliseconds: float, codec: Codec) -> dict[str, object]:
-    return {
-        "width": picture.width,
-        "height": picture.height,
-        "mode": picture.mode,
-        "ms": round(milliseconds, 1),
-        "model": codec.bundle.manifest.name,
-        "threads": codec.threads,
-    }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions
+from edgeae.cli.codecs import CodecOptions, open_encoder
 from edgeae.cli.jobs import PIPE, sources, target_of
 from edgeae.cli.options import (
     MAX_PIXELS,
@@ -144,7 +144,7 @@ def reconstruct(
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
     codec.check_plain()
-    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    open_encoder(codec)
     scores: list[Score] = []
     worst = _Worst(number)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions
+from edgeae.cli.codecs import CodecOptions, open_encoder, report_fields
 from edgeae.cli.jobs import plan
 from edgeae.cli.options import (
     MAX_PIXELS,
     AsJson,
     Force,
+    Format,
     Inputs,
     MaxPixels,
+    Model,
     Output,
     Precision,
     PrecisionChoice,
@@ -24,10 +24,11 @@ from edgeae.cli.options import (
     ProviderChoice,
     Quiet,
     Recursive,
+    Strip,
     Threads,
 )
 from edgeae.cli.sizes import readable_bytes
-from edgeae.cli.sources import ARRAY_SUFFIX, source_bytes, source_files
+from edgeae.cli.sources import ARRAY_SUFFIX, ending_of, source_bytes, source_files
 from edgeae.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,20 +43,13 @@ DENOISER = "denoise-photo"
 def restore(
     inputs: Inputs,
     output_to: Output = None,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", help="png, jpg, webp, ..; by default as -o ends, else png."),
-    ] = None,
-    model: Annotated[
-        str, typer.Option("-m", "--model", help="Name of a bundle, or its folder.")
-    ] = DENOISER,
+    format: Format = None,
+    model: Model = DENOISER,
     provider: ProviderChoice = Provider.CPU,
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
-    strip: Annotated[
-        bool, typer.Option("--strip", help="Leave out colour profile and Exif.")
-    ] = False,
+    strip: Strip = False,
     recursive: Recursive = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -84,17 +78,16 @@ def restore(
         missing=ImageError,
     )
     batch.check_stdout([job.target for job in jobs], as_json=as_json)
-    endings = {job: _ending(job, None if format is None else suffix, suffix) for job in jobs}
+    endings = {job: ending_of(job, None if format is None else suffix, suffix) for job in jobs}
     if files.suffix != ARRAY_SUFFIX:
         _check_formats(endings.values())
 
-    from edgeae.batches import windows
-    from edgeae.cli.stream import Work, outcomes
+    from edgeae.cli.stream import Work, run
 
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
     codec.check_plain()
-    codec.encoder_provider  # noqa: B018 a provider that fails is one error, not one for each picture
+    open_encoder(codec)
 
     def read(job: Job) -> Source:
         output.check_target(job.target, force=force)
@@ -112,35 +105,14 @@ def restore(
         size = f"{source.width}x{source.height}"
         fields = {
             "bytes": len(data),
-            "width": source.width,
-            "height": source.height,
-            "mode": source.mode,
-            "ms": round(milliseconds, 1),
-            "model": codec.bundle.manifest.name,
-            "threads": codec.threads,
+            **report_fields(source, milliseconds, codec),
             "provider": codec.decoder_provider,
             "precision": codec.precision,
         }
         line = f"{size}  {readable_bytes(len(data))}  {milliseconds:.0f} ms"
         return batch.Report(line, fields, source.notes)
 
-    batch.run_stream(
-        jobs,
-        lambda remaining: outcomes(
-            remaining,
-            Work(read, code, write),
-            lambda items: windows(items, lambda item: item.size, together=codec.takes_batches),
-        ),
-        as_json=as_json,
-        quiet=quiet,
-    )
-
-
-def _ending(job: Job, chosen: str | None, default: str) -> str:
-    """Return the suffix of the format in which a job's output is written."""
-    if chosen is None and job.target is not None and job.target.suffix:
-        return job.target.suffix
-    return chosen or default
+    run(jobs, Work(read, code, write), together=codec.takes_batches, as_json=as_json, quiet=quiet)
 
 
 def _check_formats(endings: Iterable[str]) -> None:

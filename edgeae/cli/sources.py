@@ -51,6 +51,16 @@ def source_files(model: str) -> SourceFiles:
     return _ARRAYS if read_manifest(find_bundle(model)).input == ARRAY else _PICTURES
 
 
+def ending_of(job: Job, chosen: str | None, default: str) -> str:
+    """Return the suffix of the format in which a job's output is written.
+
+    The one that was chosen, else that of the output, else the default.
+    """
+    if chosen is None and job.target is not None and job.target.suffix:
+        return job.target.suffix
+    return chosen or default
+
+
 def source_bytes(source: Source, suffix: str) -> bytes:
     """Return the file of a picture, in the format that belongs to ``suffix``, or of an array.
 

@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from edgeae.cli.batch import Report, attempt
+from edgeae.batches import windows
+from edgeae.cli.batch import Report, attempt, run_stream
 from edgeae.errors import EdgeaeError
 
 if TYPE_CHECKING:
@@ -45,19 +46,44 @@ class Work(Generic[Read, Coded]):
     write: Callable[[Job, Read, Coded, float], Report]
 
 
+def run(
+    jobs: list[Job],
+    work: Work[Read, Coded],
+    *,
+    together: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Do ``work`` on every job and say what came of each; the errors are those of `run_stream`.
+
+    ``together``: whether several are coded at once.
+    """
+    run_stream(
+        jobs,
+        lambda remaining: outcomes(remaining, work, by_size(together=together)),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def by_size(*, together: bool) -> Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]]:
+    """Return the windows of `outcomes` and `coded`: as many as one run of a graph should take."""
+    return lambda items: windows(items, lambda item: item.size, together=together)
+
+
 def outcomes(
     jobs: Iterator[Job],
     work: Work[Read, Coded],
-    windows: Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]],
+    at_once: Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]],
 ) -> Iterator[Outcome]:
     """Yield each job with its report or its error, in order.
 
-    ``windows`` takes from the jobs as many as are coded at once.
+    ``at_once`` takes from the jobs as many as are coded at once.
     """
     items = (_read(job, work.read) for job in jobs)
     with ThreadPoolExecutor(WRITERS) as pool:
         waiting: list[tuple[Job, Future[Report | EdgeaeError]]] = []
-        for window in windows(items):
+        for window in at_once(items):
             results = _code(window, work.code)
             written = [
                 (item.job, pool.submit(_write, item, result, seconds, work))
@@ -75,13 +101,13 @@ def coded(
     jobs: Iterator[Job],
     read: Callable[[Job], Read],
     code: Callable[[Sequence[Read]], Sequence[Coded]],
-    windows: Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]],
+    at_once: Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]],
 ) -> Iterator[tuple[Job, tuple[Read, Coded] | EdgeaeError]]:
     """Yield each job with what was read and what was made of it, or its error, in order.
 
     Parameters are as of `Work` and `outcomes`; nothing is written.
     """
-    for window in windows(_read(job, read) for job in jobs):
+    for window in at_once(_read(job, read) for job in jobs):
         for item, (result, _) in zip(window, _code(window, code), strict=True):
             if isinstance(item.found, EdgeaeError):
                 yield item.job, item.found
