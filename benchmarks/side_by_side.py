@@ -89,7 +89,7 @@ def main() -> None:
     crop = tuple(int(part) for part in arguments.crop.split(","))
     if len(crop) != 4:
         parser.error("--crop takes four numbers: left,top,width,height")
-    codec = edgeae.Codec.load(arguments.model, threads=1)
+    codec = edgeae.Codec.load(arguments.model, precision="fp32", threads=1)
     draw(panels(pixels, codec, arguments.quality), crop).save(arguments.out)
 
 

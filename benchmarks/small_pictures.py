@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     pictures = read(options.pictures)[: options.count]
-    codec = Codec.load(options.bundle, threads=options.threads)
+    codec = Codec.load(options.bundle, precision="fp32", threads=options.threads)
     next(codec.compress_many(pictures[:1]))
     start, used = time.perf_counter(), time.process_time()
     files = list(codec.compress_many(pictures))

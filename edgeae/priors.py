@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -140,11 +140,17 @@ class Hyperprior:
         self._masks = bundle.masks
         self._channel_tables = bundle.channel_tables
         self._scale_tables = tables
-        self._thresholds = thresholds(tables)
-        self._refined_thresholds = thresholds(tables, REFINED_BITS_PER_SQUARE)
         self._reanalyse = reanalyse
         self._hyper_encoder = encoder
         self._hyper_decoder = decoder
+
+    @cached_property  # decoding needs neither of these
+    def _thresholds(self) -> NDArray[np.float32]:
+        return thresholds(self._scale_tables)
+
+    @cached_property
+    def _refined_thresholds(self) -> NDArray[np.float32]:
+        return thresholds(self._scale_tables, REFINED_BITS_PER_SQUARE)
 
     def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return ``y`` at the quality's step size, rounded around the predicted means."""

@@ -626,7 +626,10 @@ class TestRestore:
         assert run("restore", noisy, "-m", filters, "-o", noisy, "-f")[0] == 7
 
     @pytest.mark.slow
-    @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+    @pytest.mark.skipif(
+        not Path("/proc/self/status").exists(),
+        reason="reads a process's peak memory from Linux's /proc",
+    )
     def test_large_picture_takes_bounded_memory(self, filters: Path, tmp_path: Path) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, (2304, 2304, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "large.ppm")

@@ -100,7 +100,7 @@ class TestTorchmetrics:
 
     @pytest.mark.parametrize("shape", [(192, 256, 3), (64, 48, 1), (33, 21, 3)])
     def test_psnr_is_the_same(self, shape: tuple[int, int, int]) -> None:
-        functional = pytest.importorskip("torchmetrics.functional.image")
+        functional = torchmetrics()
         x, y = scene(*shape), damaged(*shape)
         expected = functional.peak_signal_noise_ratio(tensor(y), tensor(x), data_range=255.0)
         assert psnr_db(x, y) == pytest.approx(float(expected), abs=1e-5)
@@ -120,7 +120,7 @@ class TestTorchmetrics:
         [((192, 256), 5e-4), ((320, 176), 5e-4), ((512, 512), 1e-4), ((255, 301), 5e-3)],
     )
     def test_its_ms_ssim_is_near(self, shape: tuple[int, int], bound: float) -> None:
-        functional = pytest.importorskip("torchmetrics.functional.image")
+        functional = torchmetrics()
         x, y = scene(*shape, 1)[:, :, 0], damaged(*shape, 1)[:, :, 0]
         measure = functional.multiscale_structural_similarity_index_measure
         expected = float(measure(tensor(y), tensor(x), data_range=255.0))
@@ -129,9 +129,9 @@ class TestTorchmetrics:
 
 def ms_ssim_from_torchmetrics_ssim(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> float:
     """MS-SSIM of one channel, even at each scale, from the package's SSIM of one scale."""
-    functional = pytest.importorskip("torchmetrics.functional.image")
-    pool = pytest.importorskip("torch.nn.functional").avg_pool2d
-    ssim = functional.structural_similarity_index_measure
+    from torch.nn.functional import avg_pool2d as pool
+
+    ssim = torchmetrics().structural_similarity_index_measure
     reference, picture, result = tensor(x), tensor(y), 1.0
     for weight in SCALE_WEIGHTS[:-1]:
         _, term = ssim(picture, reference, data_range=255.0, return_contrast_sensitivity=True)
@@ -141,8 +141,15 @@ def ms_ssim_from_torchmetrics_ssim(x: NDArray[np.uint8], y: NDArray[np.uint8]) -
     return result * float(similarity[..., 5:-5, 5:-5].mean()) ** SCALE_WEIGHTS[-1]
 
 
+def torchmetrics() -> Any:
+    from torchmetrics.functional import image
+
+    return image
+
+
 def tensor(picture: NDArray[np.uint8]) -> Any:
-    torch = pytest.importorskip("torch")
+    import torch
+
     return torch.from_numpy(np.atleast_3d(picture)).permute(2, 0, 1)[None].double()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeae.errors import MissingExtraError
+from edgeae_export.extra import export_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ def adopt(
       edgeae adopt encoder.onnx decoder.onnx --data photos/ -o bundle/
       edgeae adopt enc.onnx dec.onnx --data t10k-images-idx3-ubyte -o digits/ --layout flat
     """  # noqa: D301 click keeps the lines after this mark as they are
-    try:
+    with export_extra():
         from edgeae_export.plain.adopt import adopt_autoencoder, what_it_takes
 
         found, shape = what_it_takes(encoder, layout, _size(size))
@@ -116,12 +116,6 @@ def adopt(
             prior=prior,
             training={"encoder": encoder.name, "decoder": decoder.name},
         )
-    except ModuleNotFoundError as error:
-        if error.name not in {"torch", "onnx", "safetensors"}:
-            raise
-        raise MissingExtraError(
-            f"{error.name} is not installed; run: pip install 'edgeae[export]'"
-        ) from error
     for _, bits, decibels in manifest.rate_distortion:
         unit = "bits a value" if manifest.input == "array" else "bpp"
         typer.echo(f"{bits:.4f} {unit}  {decibels:.2f} dB", err=True)

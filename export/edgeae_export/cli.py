@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeae.errors import BoundError, BundleError, MissingExtraError, OutputError
+from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae_export.extra import export_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.recipe_table import AnyRecipe
-
-
-@contextmanager
-def _export_extra() -> Iterator[None]:
-    """Turn an absent torch, onnx or safetensors into the command that installs them."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in {"torch", "onnx", "safetensors"}:
-            raise
-        raise MissingExtraError(
-            f"{error.name} is not installed; run: pip install 'edgeae[export]'"
-        ) from error
 
 
 def train(
@@ -97,7 +82,7 @@ def train(
 
     Example: edgeae train photos/ --val held-out/ -o runs/m --minutes 600
     """
-    with _export_extra():
+    with export_extra():
         from edgeae_export.budget import Budget, choose_device
         from edgeae_export.loops import LOOPS
         from edgeae_export.progress import progress_bar
@@ -196,7 +181,7 @@ def export(
 
     Example: edgeae export runs/m/checkpoint.safetensors --data photos/ --val held-out/ -o bundle/
     """
-    with _export_extra():
+    with export_extra():
         import torch
 
         from edgeae_export.checkpoint import Checkpoint

@@ -8,13 +8,12 @@ A folder appears under its name only when everything has passed.
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from edgeae.errors import BundleError, OutputError
+from edgeae.errors import BundleError
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
 from edgeae_export.histograms import count_symbols, product_rounding
 from edgeae_export.integer_bound import prove_integer_bound
@@ -24,7 +23,13 @@ from edgeae_export.parity import check_parity, half_precision_loss
 from edgeae_export.photo_graphs import photo_graphs
 from edgeae_export.rate_distortion import PhotoModel
 from edgeae_export.read_weights import weights_of
-from edgeae_export.write_bundle import Contents, write_contents, write_manifest
+from edgeae_export.write_bundle import (
+    Contents,
+    check_new,
+    new_folder,
+    write_contents,
+    write_manifest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +76,7 @@ def export(
     BoundError
         A partial sum of the scale path may reach 2**24, or a graph departs from its network.
     """
-    if out.exists():
-        raise OutputError(f"{out}: exists; remove it, or choose another folder")
+    check_new(out)
     trained, model = averaged_model(checkpoint), averaged_model(checkpoint)
     graphs = photo_graphs(trained.codec)
     sums = prove_integer_bound(graphs["hyper_decoder"])
@@ -91,18 +95,11 @@ def export(
         channel_tables=freeze_channel_tables(histograms, model.prior),
         scale_tables=freeze_scale_tables(histograms),
     )
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
-    partial.mkdir(parents=True)
-    try:
-        write_contents(partial, contents)
-        write_manifest(partial, contents, label, checkpoint, (), bounds)
-        points = rate_distortion(partial, held_out)
-        manifest = write_manifest(partial, contents, label, checkpoint, points, bounds)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
+    with new_folder(out) as folder:
+        write_contents(folder, contents)
+        write_manifest(folder, contents, label, checkpoint, (), bounds)
+        points = rate_distortion(folder, held_out)
+        return write_manifest(folder, contents, label, checkpoint, points, bounds)
 
 
 def averaged_model(checkpoint: Checkpoint[Recipe]) -> PhotoModel:

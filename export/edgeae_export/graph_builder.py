@@ -194,7 +194,7 @@ class GraphBuilder:
         model = helper.make_model(
             graph,
             opset_imports=opsets,
-            ir_version=max(IR_VERSION, helper.find_min_ir_version_for(opsets, ignore_unknown=True)),
+            ir_version=ir_version(opsets),
             producer_name="edgeae",
             doc_string=description,
         )
@@ -205,6 +205,11 @@ class GraphBuilder:
         # ascontiguousarray would turn scalars into [1]
         contiguous = np.array(array, order="C")
         self._initializers[name] = numpy_helper.from_array(contiguous, name)
+
+
+def ir_version(opsets: Sequence[Any]) -> int:
+    """Return the IR version of a model with these opsets: 8, or what a newer opset needs."""
+    return max(IR_VERSION, int(helper.find_min_ir_version_for(opsets, ignore_unknown=True)))
 
 
 def needed_nodes(nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:

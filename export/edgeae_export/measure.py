@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from edgeae.bundle import FP32
 from edgeae.codec import Codec
 from edgeae.metrics import bits_per_pixel, psnr_db
 
@@ -22,7 +23,7 @@ def rate_distortion(
     bundle: Path, pictures: Sequence[NDArray[np.uint8]]
 ) -> tuple[tuple[float, float, float], ...]:
     """Return (quality, bits per pixel, PSNR in dB) at some qualities, means over ``pictures``."""
-    codec = Codec.load(bundle, threads=1)
+    codec = Codec.load(bundle, precision=FP32, threads=1)
     points = []
     for quality in QUALITIES:
         rates, psnrs = [], []

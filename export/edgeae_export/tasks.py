@@ -7,7 +7,7 @@ Losses are dicts of scalars; the one that is minimized is called ``loss``, and a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,14 @@ def photo_held_out(sources: Sequence[Path], recipe: AutoencoderRecipe) -> list[P
     return [photo[np.newaxis] for photo in central_crops(sources, STRIDE)]
 
 
+_DENOISE = Task(
+    network=Denoiser,
+    examples=whole_examples,
+    held_out=whole_held_out,
+    losses=denoise.losses_of,
+    figures=denoise.figures_of,
+    prior=None,
+)
 TASKS: Mapping[str, Task] = {
     "conv-ae": Task(
         network=ConvAutoencoder,
@@ -80,20 +88,6 @@ TASKS: Mapping[str, Task] = {
         figures=vae.figures_of,
         prior="normal",
     ),
-    "denoise": Task(
-        network=Denoiser,
-        examples=whole_examples,
-        held_out=whole_held_out,
-        losses=denoise.losses_of,
-        figures=denoise.figures_of,
-        prior=None,
-    ),
-    "denoise-photo": Task(
-        network=Denoiser,
-        examples=photo_crops,
-        held_out=photo_held_out,
-        losses=denoise.losses_of,
-        figures=denoise.figures_of,
-        prior=None,
-    ),
+    "denoise": _DENOISE,
+    "denoise-photo": replace(_DENOISE, examples=photo_crops, held_out=photo_held_out),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from edgeae.bundle import (
     graph_file,
     tables_arrays,
 )
+from edgeae.errors import OutputError
 from edgeae.graphs import Graph
 from edgeae.known_answer import index_sha256
 from edgeae.manifest import KnownAnswer, Manifest
@@ -24,7 +27,7 @@ from edgeae_export.card import card
 from edgeae_export.graph_builder import serialized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -65,6 +68,32 @@ class Contents:
         return tables_arrays(
             self.masks, self.channel_tables, self.scale_tables, self.position_tables
         )
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which becomes ``out`` at the end if nothing was raised.
+
+    Raises
+    ------
+    OutputError
+        ``out`` exists.
+    """
+    check_new(out)
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_new(out: Path) -> None:
+    """Raise OutputError if ``out`` exists: before the work, and again at its end."""
+    if out.exists():
+        raise OutputError(f"{out}: exists; remove it, or choose another folder")
 
 
 def write_contents(folder: Path, contents: Contents) -> None:

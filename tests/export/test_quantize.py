@@ -25,11 +25,12 @@ from edgeae.metrics import psnr_db
 from edgeae_export.quantize import qdq, rescale
 from edgeae_export.quantize.choose import Candidate, choose
 from edgeae_export.quantize.network import Network
-from edgeae_export.quantize.observe import observed, optimized_operators
+from edgeae_export.quantize.observe import observed
 from edgeae_export.quantize.prepare import Prepared, prepared
 from edgeae_export.quantize.quantize import quantize
 from edgeae_export.quantize.ranges import BINS, least_error
 from export.made_pictures import made_picture, write_pictures
+from export.optimized import optimized_operators
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,8 @@ import numpy as np
 import torch
 
 import edgeae
-from edgeae.bundle import CARD, MANIFEST, TABLES, coding_id, file_sha256, graph_file
+from edgeae.bundle import CARD, FP32, MANIFEST, TABLES, coding_id, file_sha256, graph_file
 from edgeae.codec import Codec
-from edgeae.errors import OutputError
 from edgeae.manifest import Manifest
 from edgeae.metrics import bits_per_pixel, psnr_db
 from edgeae.rounding import nearest
@@ -32,7 +30,7 @@ from edgeae_export.plain.inputs import batches, check_inputs, counted, measured,
 from edgeae_export.plain.parity import PlainGraphs, check_parity, unit
 from edgeae_export.plain.quantizer import latent_steps
 from edgeae_export.plain.tables import channel_tables, position_tables
-from edgeae_export.write_bundle import Contents, write_contents
+from edgeae_export.write_bundle import Contents, check_new, new_folder, write_contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,23 +93,15 @@ def write_plain_bundle(
     BoundError
         A graph departs from its network.
     """
-    if out.exists():
-        raise OutputError(f"{out}: exists; remove it, or choose another folder")
+    check_new(out)
     check_inputs(inputs.fitted, geometry)
     check_inputs(inputs.held_out, geometry)
     made = _make(pair, graph_pair, geometry, inputs, description)
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
-    partial.mkdir(parents=True)
-    try:
-        write_contents(partial, made.contents)
-        _write_manifest(partial, made, description, ())
-        points = _rate_distortion(partial, measured(inputs.held_out, geometry))
-        manifest = _write_manifest(partial, made, description, points)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
+    with new_folder(out) as folder:
+        write_contents(folder, made.contents)
+        _write_manifest(folder, made, description, ())
+        points = _rate_distortion(folder, measured(inputs.held_out, geometry))
+        return _write_manifest(folder, made, description, points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +207,7 @@ def _rate_distortion(
     folder: Path, items: Sequence[NDArray[Any]]
 ) -> tuple[tuple[float, float, float], ...]:
     """Return the one point of a plain bundle: quality, bits per value, PSNR or SNR in dB."""
-    codec = Codec.load(folder, threads=1)
+    codec = Codec.load(folder, precision=FP32, threads=1)
     rates, decibels = [], []
     for item in map(standard, items):
         data = codec.compress(item, QUALITY)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeae.errors import MissingExtraError
+from edgeae_export.extra import export_extra
 
 
 def quantize(
@@ -35,15 +35,11 @@ def quantize(
 
     Example: edgeae quantize bundle/ --data photos/ -o bundle8/
     """
-    try:
-        import onnx  # noqa: F401  # the message below is for it
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{error.name} is not installed; run: pip install 'edgeae[export]'"
-        ) from error
     from edgeae.bundle import Bundle, find_bundle
-    from edgeae_export.pictures import sample_pictures
-    from edgeae_export.quantize.quantize import quantize as run
+
+    with export_extra():
+        from edgeae_export.pictures import sample_pictures
+        from edgeae_export.quantize.quantize import quantize as run
 
     opened = Bundle.load(find_bundle(bundle))
     target = opened.path if out is None else out

@@ -13,6 +13,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edgeae_export.graph_builder import ir_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 LINEAR = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 HALF_SIZE = 1024  # elements; a Cast is not worth less
-IR_VERSION = 8  # what onnxruntime 1.23 and everything newer reads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +83,11 @@ class Network:
             [*self.outputs, *exposed],
             [numpy_helper.from_array(array, name) for name, array in stored.items()],
         )
+        opsets = [helper.make_opsetid("", self.opset)]
         return helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", self.opset)],
-            ir_version=IR_VERSION,
+            opset_imports=opsets,
+            ir_version=ir_version(opsets),
             producer_name="edgeae",
             doc_string=self.description,
         )

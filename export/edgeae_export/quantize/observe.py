@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 from onnx import TensorProto, shape_inference
 
 from edgeae.graphs import available_providers
@@ -59,15 +55,7 @@ def float_values(network: Network) -> tuple[str, ...]:
     return tuple(result)
 
 
-def optimized_operators(model: ModelProto) -> dict[str, int]:
-    """Return how many nodes of each type onnxruntime's optimizer makes of a model."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "optimized.onnx"
-        _session(model, optimized=path)
-        return dict(Counter(node.op_type for node in onnx.load(path).graph.node))
-
-
-def _session(model: ModelProto, optimized: Path | None = None) -> Any:
+def _session(model: ModelProto) -> Any:
     available_providers()  # loads onnxruntime the way the product does, telemetry off
     import onnxruntime
 
@@ -76,8 +64,6 @@ def _session(model: ModelProto, optimized: Path | None = None) -> Any:
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    if optimized is not None:
-        options.optimized_model_filepath = str(optimized)
     return onnxruntime.InferenceSession(
         serialized(model), options, providers=["CPUExecutionProvider"]
     )

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from edgeae.bundle import CARD, INT8, MANIFEST, QUANTIZED_GRAPHS, Bundle, file_sha256, graph_file
-from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.errors import BoundError, BundleError
 from edgeae.images.padding import pad
 from edgeae_export.graph_builder import serialized
 from edgeae_export.quantize.choose import Candidate, choose
@@ -24,6 +24,7 @@ from edgeae_export.quantize.judge import Judge
 from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.prepare import prepared
 from edgeae_export.quantize.report import curve_rows, layer_rows, with_section
+from edgeae_export.write_bundle import check_new
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,8 +87,8 @@ def quantize(
         ``out`` exists and is another bundle's.
     """
     in_place = out.resolve() == bundle.path.resolve()
-    if out.exists() and not in_place:
-        raise OutputError(f"{out}: exists; remove it, or choose another folder")
+    if not in_place:
+        check_new(out)
     crops = _crops(bundle.manifest, pictures, np.random.default_rng(seed))
     first = max(1, round(len(crops) * SEARCH_SHARE))
     second = first + max(1, round(len(crops) * CHECK_SHARE))
