@@ -25,7 +25,9 @@ class Run:
 
     def __init__(self, recipe: Recipe, device: str) -> None:
         self.recipe = recipe
-        self.model = PhotoModel(PhotoCodec(recipe.shape), training_dtype(device)).to(device)
+        self.model = PhotoModel(
+            PhotoCodec(recipe.shape), training_dtype(device), border_weight=recipe.border_weight
+        ).to(device)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         linear = [p for k, p in self.model.named_parameters() if k.endswith(LINEAR)]
         others = [p for k, p in self.model.named_parameters() if not k.endswith(LINEAR)]
