@@ -19,6 +19,7 @@ from edgeae_export.graph_builder import initializers, is_depthwise
 from edgeae_export.layouts import from_depthwise_kernel, from_kernel, from_patch_kernel
 from edgeae_export.networks.photo import PhotoCodec
 from edgeae_export.photo_graphs import ENCODER_LINEAR, fractional_bits, is_kernel
+from edgeae_export.prior_fit import prior_of
 from edgeae_export.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
     """Return the weights of bundle folder ``path`` as a checkpoint from which training can start.
 
-    It has no moments and no prior of z, which a bundle does not carry.
+    It has no moments, which a bundle does not carry; the prior of z is fitted to its tables.
     """
     weights = {f"codec.{key}": value for key, value in read_weights(path).items()}
-    recipe: Any = Bundle.load(path).manifest.training["recipe"]
+    bundle = Bundle.load(path)
+    prior = prior_of(bundle.channel_tables).state_dict()
+    weights |= {f"prior.{key}": value for key, value in prior.items()}
+    recipe: Any = bundle.manifest.training["recipe"]
     tensors = {f"{group}.{k}": v for group in ("model", "average") for k, v in weights.items()}
     progress = Progress(step=0, seconds=0.0, megapixels=0.0)
     return Checkpoint(Recipe(**recipe), progress, tensors, {})
