@@ -1,0 +1,1 @@
+"""How long a bundle takes on this machine, how much memory, and how others do beside it."""
