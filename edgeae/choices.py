@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 16
 
 def recall(key: str) -> dict[str, object]:
     """Return what was remembered under ``key``; empty if that is nothing, or damaged."""
-    folder = _folder()
+    folder = cache_folder()
     if folder is None:
         return {}
     try:
@@ -37,7 +37,7 @@ def remember(key: str, record: Mapping[str, object]) -> None:
     It appears whole, by a rename: a process that is killed here leaves nothing under that name,
     and of several that write at once the last one stays.
     """
-    folder = _folder()
+    folder = cache_folder()
     if folder is None:
         return
     temporary = folder / f".{key}.{os.urandom(4).hex()}.part"
@@ -52,7 +52,8 @@ def remember(key: str, record: Mapping[str, object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
+    """Return the folder that choices are kept in, made or not; None without a home folder."""
     from platformdirs import user_cache_path
 
     try:

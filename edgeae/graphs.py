@@ -6,7 +6,9 @@ checked: nothing falls back to another one in silence.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
 import threading
 from collections.abc import Callable
@@ -14,23 +16,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgeae.errors import GraphError
+from edgeae.providers import AUTO, CPU, CUDA, PROVIDERS, advice, fallback, requested
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
 
     Run: TypeAlias = Callable[..., tuple[NDArray[Any], ...]]
 
-AUTO, CPU = "auto", "cpu"
-PROVIDERS = {  # in the order in which "auto" tries them
-    "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
-_LOG_FATAL = 4  # of onnxruntime's severity levels: errors come as exceptions too
+_LOG_DEFAULT, _LOG_FATAL = 2, 4  # of onnxruntime's severity levels: errors are exceptions too
+_PRELOADING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,9 @@ class Graph:
         Threads inside an operator.
     self_test : callable, optional
         Given the run function right after a session is made; raises to refuse it.
+    trial : callable, optional
+        Returns inputs that "auto" runs once before it settles for a provider: some make a session
+        and fail only when they run.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Graph:
         provider: str = "cpu",
         threads: int = 1,
         self_test: Callable[[Run], None] | None = None,
+        trial: Callable[[], Mapping[str, NDArray[Any]]] | None = None,
     ) -> None:
         if provider != AUTO and provider not in PROVIDERS:
             raise ValueError(f"provider {provider!r} is not one of {[AUTO, *PROVIDERS]}")
@@ -106,6 +107,7 @@ class Graph:
         self._requested = provider
         self._threads = threads
         self._self_test = self_test
+        self._trial = trial
         self._lock = threading.Lock()
         self._session: tuple[int, str, Any] | None = None  # process, provider, session
 
@@ -113,6 +115,14 @@ class Graph:
     def provider(self) -> str:
         """Name of the provider that runs the graph; makes the session if there is none."""
         return self._open()[0]
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """How many nodes of the graph each provider runs, by onnxruntime's name of it.
+
+        Makes the session. Empty on the CPU, and where this onnxruntime does not say.
+        """
+        return _nodes(self._open()[1])
 
     @property
     def takes_batches(self) -> bool:
@@ -138,6 +148,11 @@ class Graph:
         session = self._open()[1]
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, self._run(session, inputs, names), strict=True))
+
+    def try_session(self) -> None:
+        """Make a session on the provider that was asked for and throw it away, whatever comes."""
+        with contextlib.suppress(GraphError):
+            self._create(self._model(), self._requested)
 
     def _run(
         self,
@@ -167,20 +182,23 @@ class Graph:
         model = self._model()
         names = list(PROVIDERS) if self._requested == AUTO else [self._requested]
         available = available_providers()
-        for name in names[:-1]:
-            if name not in available:
-                continue
-            try:
-                return name, self._create(model, name)
-            except GraphError:  # "auto" asked for whatever works; the last one must
-                continue
-        if names[-1] not in available:
-            raise GraphError(
-                f"provider {names[-1]!r} is not among those of this onnxruntime, "
-                f"{list(available)}; choose one with --provider, or install the onnxruntime "
-                f"package that has it in place of the present one"
-            )
-        return names[-1], self._create(model, names[-1])
+        with contextlib.nullcontext() if self._requested == CPU else _without_log():
+            for name in names[:-1]:
+                if name not in available:
+                    continue
+                try:
+                    session = self._create(model, name)
+                    if self._trial is not None:
+                        self._run(session, self._trial())
+                except GraphError:  # "auto" asked for whatever works; the last one must
+                    continue
+                return name, session
+            if names[-1] not in available:
+                raise GraphError(
+                    f"provider {names[-1]!r} is not among those of this onnxruntime, "
+                    f"{list(available)}; {advice(names[-1])}"
+                )
+            return names[-1], self._create(model, names[-1])
 
     def _create(self, model: bytes, provider: str) -> Any:
         runtime = _onnxruntime()
@@ -191,19 +209,17 @@ class Graph:
         options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _LOG_FATAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        wanted = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))
+        if provider != CPU:
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         try:
-            session = runtime.InferenceSession(model, options, providers=wanted)
+            session = _session(model, options, provider, self._threads)
         except _runtime_errors() as error:
             raise GraphError(
                 f"{self.file}: no session on {provider!r}: {_one_line(error)}"
             ) from error
-        running = session.get_providers()
-        if running[0] != PROVIDERS[provider]:
-            raise GraphError(
-                f"{self.file}: asked for {PROVIDERS[provider]}, onnxruntime fell back to "
-                f"{running}; mend its installation, or choose another --provider"
-            )
+        departs = fallback(provider, session.get_providers(), _nodes(session))
+        if departs is not None:
+            raise GraphError(f"{self.file}: {departs}; {advice(provider)}")
         self._check_signature(session)
         return session
 
@@ -252,8 +268,59 @@ def _onnxruntime() -> ModuleType:
         raise GraphError(
             f"onnxruntime cannot be loaded: {_one_line(error)}; reinstall the package onnxruntime"
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):  # one of two packages was uninstalled
+        raise GraphError(
+            "onnxruntime is there in part; `edgeae doctor` says which packages brought it, "
+            "uninstall them all and install one"
+        )
     module: ModuleType = onnxruntime
     return module
+
+
+def _session(model: bytes, options: Any, provider: str, threads: int) -> Any:
+    """Return a session on a provider, or on what onnxruntime takes in its place."""
+    runtime = _onnxruntime()
+    if provider == CUDA:
+        with _PRELOADING:
+            _preload_cuda()
+    # With its own fallback, onnxruntime would print to stdout, where a picture may be going.
+    return runtime.InferenceSession(
+        model, options, providers=requested(provider, threads), enable_fallback=0
+    )
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep onnxruntime from writing to stderr what comes as an exception too."""
+    runtime = _onnxruntime()
+    runtime.set_default_logger_severity(_LOG_FATAL)
+    try:
+        yield
+    finally:
+        runtime.set_default_logger_severity(_LOG_DEFAULT)
+
+
+@functools.cache
+def _preload_cuda() -> None:
+    """Load the CUDA libraries that pip packages brought; where there are none, nothing happens."""
+    runtime = _onnxruntime()
+    if hasattr(runtime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):  # it says there what it does not find
+            runtime.preload_dlls()
+
+
+def _nodes(session: Any) -> dict[str, int]:
+    """Return how many nodes each provider runs, by its long name; empty if that is not known."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):  # before 1.24
+        return {}
+    try:
+        parts = session.get_provider_graph_assignment_info()
+    except _runtime_errors():  # on the CPU it is not asked to keep it
+        return {}
+    nodes: dict[str, int] = {}
+    for part in parts:
+        nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
+    return nodes
 
 
 @functools.cache

@@ -1,7 +1,8 @@
-"""The hyper-decoder's known answer: an input that needs no file, and the hash of its indexes.
+"""Known answers: inputs that need no file, and the hashes of what must come of them everywhere.
 
 A machine whose hyper-decoder gives other scale indexes would decode noise; it must say so before
-it decodes anything. The exporter computes the hash, the codec compares it.
+it decodes anything. The exporter computes the hash, the codec compares it. `edgeae.known_file` has
+the answer of a whole bundle, to a picture that is made here.
 """
 
 from __future__ import annotations
@@ -38,6 +39,29 @@ def known_values(seed: int, shape: tuple[int, ...]) -> NDArray[np.int16]:
     x ^= x >> np.uint64(13)
     values = (x % np.uint64(2 * _AMPLITUDE + 1)).astype(np.int16) - np.int16(_AMPLITUDE)
     return values.reshape(shape)
+
+
+def known_picture(height: int, width: int, channels: int) -> NDArray[np.uint8]:
+    """Return (height, width, channels) uint8, made by integers alone: the same everywhere.
+
+    Slopes of colour, a disc with a sharp edge, and texture in the lower third.
+    """
+    y, x, c = np.ogrid[:height, :width, :channels]
+    slopes = np.abs((5 * x + 3 * y + 60 * c) % 510 - 255)
+    disc = (2 * x - width) ** 2 + (2 * y - height) ** 2 < (min(height, width) // 2) ** 2
+    picture = np.where(disc, 40 + 80 * c, slopes)
+    texture = 2 * known_values(3, (height, width, 1)).astype(np.int64)
+    picture = picture + np.where(3 * y > 2 * height, texture, 0)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def symbols_sha256(z: NDArray[np.int16], symbols: NDArray[np.int16]) -> str:
+    """Return the SHA-256 of hyper-latents and symbols, with their shapes."""
+    digest = hashlib.sha256()
+    for array in (z, symbols):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array, "<i2").tobytes())
+    return digest.hexdigest()
 
 
 def index_sha256(

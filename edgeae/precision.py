@@ -2,7 +2,8 @@
 
 Either gives valid latents and valid pictures, so speed decides: the two forms of a graph are timed
 once, in turn, on a small made input, and the choice is kept in the user's cache folder for this
-graph, processor, version of onnxruntime and number of threads. The hyper graphs have one form.
+graph, processor, provider, version of onnxruntime and number of threads. A provider without int8
+kernels runs fp32 unless int8 is asked for. The hyper graphs have one form.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import numpy as np
 from edgeae import choices
 from edgeae.bundle import FP32, INT8, QUANTIZED_GRAPHS, Bundle, graph_file
 from edgeae.errors import BundleError, GraphError
-from edgeae.graphs import CPU, SIGNATURES_OF, Graph, only_cpu, runtime_version
+from edgeae.graphs import SIGNATURES_OF, Graph, only_cpu, runtime_version
 from edgeae.images.padding import padded_size
 from edgeae.known_answer import known_values
 from edgeae.processor import processor
+from edgeae.providers import AUTO as AUTO_PROVIDER
+from edgeae.providers import CPU, INT8_KERNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,6 +94,11 @@ class ChosenGraph:
         return self._chosen()[1].provider
 
     @property
+    def nodes(self) -> dict[str, int]:
+        """How many nodes each provider runs, as of `Graph.nodes`; makes the session."""
+        return self._chosen()[1].nodes
+
+    @property
     def file(self) -> str:
         """What errors call the graph."""
         return self._chosen()[1].file
@@ -143,14 +151,7 @@ def open_graph(
     Asked for in int8, a graph without an int8 form runs in fp32.
     """
     forms = {
-        form: Graph(
-            name,
-            partial(bundle.read, graph_file(name, form)),
-            signature=SIGNATURES_OF[bundle.manifest.input][name],
-            file=graph_file(name, form),
-            provider=provider,
-            threads=threads,
-        )
+        form: graph_in(bundle, name, form, provider=provider, threads=threads)
         for form in _candidates(_forms(bundle, name), precision)
     }
     return ChosenGraph(
@@ -158,10 +159,25 @@ def open_graph(
     )
 
 
+def graph_in(bundle: Bundle, name: str, form: str, *, provider: str, threads: int) -> Graph:
+    """Return the encoder or the decoder of ``bundle`` in the precision of one of its files."""
+    return Graph(
+        name,
+        partial(bundle.read, graph_file(name, form)),
+        signature=SIGNATURES_OF[bundle.manifest.input][name],
+        file=graph_file(name, form),
+        provider=provider,
+        threads=threads,
+        trial=partial(_inputs, bundle, name),
+    )
+
+
 def remembered(bundle: Bundle, *, threads: int) -> dict[str, str | None]:
     """Return what "auto" runs on the CPU by graph, None where it would have to measure."""
     return {
-        name: _recall(_setting(bundle, name, threads)) if len(_forms(bundle, name)) > 1 else FP32
+        name: _recall(_setting(bundle, name, threads, CPU))
+        if len(_forms(bundle, name)) > 1
+        else FP32
         for name in QUANTIZED_GRAPHS
     }
 
@@ -207,10 +223,11 @@ def _candidates(forms: tuple[str, ...], precision: str) -> tuple[str, ...]:
 def _faster_here(
     bundle: Bundle, name: str, forms: Mapping[str, Graph], *, provider: str, threads: int
 ) -> str:
-    """Return the precision to run: as remembered, else as measured."""
-    if not only_cpu(provider):  # what is right for an accelerator is its own question
+    """Return the precision to run: as remembered, else as measured; fp32 without int8 kernels."""
+    runs_on = _runs_on(provider, forms)
+    if runs_on not in INT8_KERNELS:
         return FP32
-    setting = _setting(bundle, name, threads)
+    setting = _setting(bundle, name, threads, runs_on)
     known = _recall(setting)
     if known is not None:
         return known
@@ -221,6 +238,13 @@ def _faster_here(
         return FP32
     # Of several processes that measure at once, the first one has chosen for all of them.
     return _recall(setting) or _remember(setting, seconds)
+
+
+def _runs_on(provider: str, forms: Mapping[str, Graph]) -> str:
+    """Return the provider that was asked for, or that "auto" finds by making a session."""
+    if only_cpu(provider):
+        return CPU
+    return forms[FP32].provider if provider == AUTO_PROVIDER else provider
 
 
 def _recall(setting: Setting) -> str | None:
@@ -236,7 +260,7 @@ def _remember(setting: Setting, seconds: Mapping[str, float]) -> str:
     return precision
 
 
-def _setting(bundle: Bundle, name: str, threads: int) -> Setting:
+def _setting(bundle: Bundle, name: str, threads: int, provider: str) -> Setting:
     files = bundle.manifest.files
     return Setting(
         graph=name,
@@ -244,7 +268,7 @@ def _setting(bundle: Bundle, name: str, threads: int) -> Setting:
         int8=files[graph_file(name, INT8)],
         processor=processor(),
         onnxruntime=runtime_version(),
-        provider=CPU,
+        provider=provider,
         threads=threads,
     )
 

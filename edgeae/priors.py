@@ -19,7 +19,7 @@ from edgeae.bundle import graph_file
 from edgeae.entropy.rans import Section
 from edgeae.errors import GraphError
 from edgeae.graphs import Graph
-from edgeae.known_answer import index_sha256
+from edgeae.known_answer import index_sha256, known_values
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, scatter
 from edgeae.refine import (
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     Fill: TypeAlias = Callable[
         [int, NDArray[np.bool_], NDArray[np.float32], NDArray[np.uint8]], NDArray[Any]
     ]
+
+_TRIAL_QUALITY = 50.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,7 +285,13 @@ def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanal
         self_test=partial(check_known_answer, bundle),
     )
     read = partial(bundle.read, graph_file("hyper_encoder"))
-    hyper_encoder = Graph("hyper_encoder", read, provider=provider, threads=threads)
+    hyper_encoder = Graph(
+        "hyper_encoder",
+        read,
+        provider=provider,
+        threads=threads,
+        trial=partial(_made_latents, bundle),
+    )
     return Hyperprior(bundle, bundle.scale_tables, hyper_encoder, hyper_decoder, reanalyse)
 
 
@@ -307,6 +315,14 @@ def check_known_answer(bundle: Bundle, run: Run) -> None:
             f"manifest says {answer.index_sha256}; this onnxruntime would decode noise, install "
             f"another version of it"
         )
+
+
+def _made_latents(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
+    """Return what the hyper-encoder takes, for the smallest picture."""
+    manifest = bundle.manifest
+    shape = manifest.latents_shape(manifest.multiple, manifest.multiple)
+    y = known_values(0, (1, *shape)).astype(np.float32)
+    return {"y": y, "quality": np.asarray(_TRIAL_QUALITY, np.float32)}
 
 
 def _check_shapes(

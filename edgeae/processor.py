@@ -18,6 +18,12 @@ _ARM = (
     "CPU revision",
     "Features",
 )
+# Wide registers, then what multiplies bytes (VNNI, dot products), then half precision.
+_FAST = (
+    *("sse4_2", "avx", "fma", "avx2", "avx512f", "sve", "asimd"),
+    *("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"),
+    *("avx512_bf16", "amx_bf16", "bf16", "asimdhp"),
+)
 _STATED = frozenset({*_X86, *_ARM})  # lines of /proc/cpuinfo that stay as they are
 
 
@@ -32,6 +38,20 @@ def processor() -> str:
     parts = [sys.platform, machine, os.environ.get("PROCESSOR_IDENTIFIER", "")]
     parts += [str(os.cpu_count()), *stated(_first_block())]
     return "; ".join(part for part in parts if part)
+
+
+def model_name() -> str:
+    """Return what people call the processor, or its architecture."""
+    lines = dict(line.partition(": ")[::2] for line in stated(_first_block()))
+    machine = os.uname().machine if hasattr(os, "uname") else ""
+    return lines.get("model name") or os.environ.get("PROCESSOR_IDENTIFIER") or machine or "unknown"
+
+
+def features() -> list[str]:
+    """Return those of its features that make networks faster, in the system's words."""
+    lines = dict(line.partition(": ")[::2] for line in stated(_first_block()))
+    there = {*lines.get("flags", "").split(), *lines.get("Features", "").split()}
+    return [name for name in _FAST if name in there]
 
 
 def stated(cpuinfo: str) -> list[str]:

@@ -122,35 +122,6 @@ def test_provider_that_is_not_built_in_is_a_graph_error(encoder: Callable[..., G
         encoder(provider=absent).run(pixels=PIXELS)
 
 
-def test_provider_that_fell_back_in_silence_is_a_graph_error(
-    encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graphs, "available_providers", lambda: ("cuda", "cpu"))
-    monkeypatch.setitem(graphs.PROVIDERS, "cuda", "AzureExecutionProvider")
-    runtime = graphs._onnxruntime()
-    real = runtime.InferenceSession
-    monkeypatch.setattr(
-        runtime, "InferenceSession", lambda m, o, providers: real(m, o, providers=providers[1:])
-    )
-    with pytest.raises(GraphError, match="asked for AzureExecutionProvider, onnxruntime fell back"):
-        encoder(provider="cuda").run(pixels=PIXELS)
-
-
-def test_auto_takes_the_next_provider_when_one_fails(
-    encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graphs, "available_providers", lambda: ("cuda", "cpu"))
-    real = Graph._create
-
-    def create(self: Graph, model: bytes, provider: str) -> object:
-        if provider == "cuda":
-            raise GraphError("no device")
-        return real(self, model, provider)
-
-    monkeypatch.setattr(Graph, "_create", create)
-    assert encoder(provider="auto").provider == "cpu"
-
-
 def test_failed_self_test_refuses_the_session_each_time(encoder: Callable[..., Graph]) -> None:
     def refuse(run: graphs.Run) -> None:
         run(pixels=PIXELS)

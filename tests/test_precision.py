@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import add_files
 from numpy.typing import NDArray
+from pretended_providers import Pretended
 
 import edgeae
 from edgeae import choices, precision
@@ -371,8 +372,8 @@ def test_bundle_without_a_choice_measures_and_writes_nothing(
     assert cached() == []
 
 
-@pytest.mark.parametrize("provider", ["cuda", "openvino", "coreml"])
-def test_other_providers_run_fp32_unless_int8_is_asked_for(
+@pytest.mark.parametrize("provider", ["cuda", "coreml"])
+def test_providers_without_int8_kernels_run_fp32_unless_int8_is_asked_for(
     two_precisions: Path, stopwatch: Stopwatch, provider: str
 ) -> None:
     assert Codec.load(two_precisions, provider=provider).precision == FP32
@@ -380,13 +381,29 @@ def test_other_providers_run_fp32_unless_int8_is_asked_for(
     assert stopwatch.measured == 0
 
 
-def test_auto_provider_chooses_where_only_the_cpu_is(
+def test_choice_is_remembered_for_each_provider(
     two_precisions: Path, stopwatch: Stopwatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeae.graphs.available_providers", lambda: ("cpu",))
-    assert Codec.load(two_precisions, provider="auto").decoder_precision == INT8
-    monkeypatch.setattr("edgeae.graphs.available_providers", lambda: ("cuda", "cpu"))
-    assert Codec.load(two_precisions, provider="auto").decoder_precision == FP32
+    Pretended(monkeypatch, "openvino")
+    for provider, measured in [("cpu", 1), ("openvino", 2), ("auto", 2)]:
+        assert Codec.load(two_precisions, provider=provider).decoder_precision == INT8
+        assert stopwatch.measured == measured
+    found = {json.loads(path.read_text())["provider"] for path in cached()}
+    assert found == {"cpu", "openvino"}
+
+
+@pytest.mark.parametrize(
+    ("built", "expected"), [((), INT8), (("openvino",), INT8), (("cuda", "openvino"), FP32)]
+)
+def test_auto_provider_chooses_for_the_one_that_runs(
+    two_precisions: Path,
+    stopwatch: Stopwatch,
+    monkeypatch: pytest.MonkeyPatch,
+    built: tuple[str, ...],
+    expected: str,
+) -> None:
+    Pretended(monkeypatch, *built)
+    assert Codec.load(two_precisions, provider="auto").decoder_precision == expected
 
 
 def test_what_is_remembered_is_said_without_measuring(
@@ -482,7 +499,7 @@ def test_file_of_one_precision_has_the_same_symbols_in_the_other(
 
 
 def cached() -> list[Path]:
-    folder = choices._folder()
+    folder = choices.cache_folder()
     assert folder is not None
     return sorted(folder.iterdir()) if folder.exists() else []
 

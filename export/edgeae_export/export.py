@@ -17,6 +17,7 @@ from edgeae.errors import BundleError
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
 from edgeae_export.histograms import count_symbols, product_rounding
 from edgeae_export.integer_bound import prove_integer_bound
+from edgeae_export.known_file import add_known_file
 from edgeae_export.measure import rate_distortion
 from edgeae_export.networks.photo import PhotoCodec
 from edgeae_export.parity import check_parity, half_precision_loss
@@ -99,7 +100,8 @@ def export(
         write_contents(folder, contents)
         write_manifest(folder, contents, label, checkpoint, (), bounds)
         points = rate_distortion(folder, held_out)
-        return write_manifest(folder, contents, label, checkpoint, points, bounds)
+        write_manifest(folder, contents, label, checkpoint, points, bounds)
+        return add_known_file(folder)
 
 
 def averaged_model(checkpoint: Checkpoint[Recipe]) -> PhotoModel:

@@ -10,6 +10,7 @@ import torch
 from edgeae.bundle import Bundle
 from edgeae.codec import Codec
 from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.known_file import compare, read_known_file
 from edgeae.metrics import psnr_db
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.export import export
@@ -68,6 +69,9 @@ def test_bundle_is_whole_and_codes_pictures(bundle: Path) -> None:
     small, large = codec.compress(picture, 0), codec.compress(picture, 100)
     assert len(small) < len(large)
     assert psnr_db(picture, codec.decompress(large)) > psnr_db(picture, codec.decompress(small))
+    known = read_known_file(opened)
+    assert known is not None
+    assert compare(codec, known).complaints() == []
 
 
 def test_rates_and_distortions_rise_with_quality(bundle: Path) -> None:
