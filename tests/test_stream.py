@@ -68,7 +68,7 @@ def run(
     def by_size(items: Iterator[object]) -> Iterator[list[object]]:
         return windows(items, lambda _: -(-WINDOW_VALUES // size), together=True)
 
-    found = list(outcomes(iter(jobs(count)), Work(read, code, write), by_size))  # type: ignore[arg-type]  # any items
+    found = list(outcomes(iter(jobs(count)), Work(read, code, write, True), by_size))  # type: ignore[arg-type]  # any items
     assert [number_of(job) for job, _ in found] == list(range(count))
     return [result for _, result in found], lengths
 
@@ -106,7 +106,7 @@ def test_bug_is_not_taken_for_a_bad_input() -> None:
     def broken(_: Job) -> Source:
         raise ZeroDivisionError
 
-    work: Work[Source, int] = Work(broken, lambda _: [], lambda *_: Report("", {}))
+    work: Work[Source, int] = Work(broken, lambda _: [], lambda *_: Report("", {}), False)
     with pytest.raises(ZeroDivisionError):
         list(outcomes(iter(jobs(2)), work, lambda items: ([item] for item in items)))
 

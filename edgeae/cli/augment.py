@@ -125,13 +125,7 @@ def augment(
         about = {"ms": round(milliseconds, 1), "model": codec.bundle.manifest.name}
         return batch.Report(line, {"outputs": outputs, "bytes": written, **about})
 
-    run(
-        jobs,
-        Work(read, maker.make, write),
-        together=codec.takes_batches,
-        as_json=as_json,
-        quiet=quiet,
-    )
+    run(jobs, Work(read, maker.make, write, codec.takes_batches), as_json=as_json, quiet=quiet)
 
 
 class _Named:

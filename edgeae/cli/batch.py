@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ from edgeae.cli.output import print_line
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     from edgeae.cli.jobs import Job
@@ -43,14 +43,17 @@ def check_stdout(targets: Iterable[Path | None], *, as_json: bool) -> None:
 
 def run_stream(
     jobs: list[Job],
-    outcomes: Callable[[Iterator[Job]], Iterator[tuple[Job, Report | EdgeaeError]]],
+    outcomes: Callable[[Iterator[Job]], Generator[tuple[Job, Report | EdgeaeError], None, None]],
     *,
     as_json: bool,
     quiet: bool,
+    skipped: Sequence[Job] = (),
 ) -> None:
     """Say what came of every job that ``outcomes`` takes; it gives them back in order.
 
-    Results go to stderr as lines, and to stdout as JSON objects if ``as_json``.
+    Results go to stderr as lines, and to stdout as JSON objects if ``as_json``. Failures are said
+    at once, and again at the end if lines of others came between. The ``skipped`` were not to be
+    done.
 
     Raises
     ------
@@ -59,27 +62,34 @@ def run_stream(
     BatchError
         Some of several jobs failed; each was reported.
     """
-    failed = 0
-    with progress(jobs, quiet=quiet) as (remaining, say):
-        for job, result in outcomes(remaining):
+    total = [*skipped, *jobs]
+    _report_skipped(skipped, as_json=as_json, quiet=quiet)
+    failures: list[str] = []
+    apart = False  # whether lines of others came after a failure
+    with progress(jobs, quiet=quiet) as (remaining, say), closing(outcomes(remaining)) as ended:
+        for job, result in ended:
             if isinstance(result, EdgeaeError):
-                report_failure(job, result, say, alone=len(jobs) == 1, as_json=as_json)
-                failed += 1
+                alone = len(total) == 1
+                failures.append(report_failure(job, result, say, alone=alone, as_json=as_json))
             elif as_json:
                 _print_json({**_names(job), **result.fields, "notes": list(result.notes)})
             elif not quiet:
                 _say_report(job, result, say)
-    check_failures(failed, jobs)
+                apart = bool(failures)
+    if apart:
+        say("\n".join(["failed:", *(f"  {failure}" for failure in failures)]))
+    check_failures(len(failures), total)
 
 
-def report_failure(job: Job, error: EdgeaeError, say: Say, *, alone: bool, as_json: bool) -> None:
-    """Say that a job failed, or raise the error if it is the only one."""
+def report_failure(job: Job, error: EdgeaeError, say: Say, *, alone: bool, as_json: bool) -> str:
+    """Say that a job failed, and return what was said; raise the error if it is the only one."""
     named = _named(job, error)
     if as_json:
         _print_json({**_names(job), "error": str(named), "exit": named.exit_code})
     if alone:
         raise named from error
     say(f"edgeae: {named}")
+    return str(named)
 
 
 def check_failures(failed: int, jobs: Sequence[Job]) -> None:
@@ -102,6 +112,13 @@ def within_memory(item: Item, work: Callable[[Item], Outcome]) -> Outcome:
         return work(item)
     except MemoryError as error:
         raise ImageError("not enough memory for a picture of this size") from error
+
+
+def _report_skipped(jobs: Sequence[Job], *, as_json: bool, quiet: bool) -> None:
+    for job in jobs if as_json else ():
+        _print_json({**_names(job), "skipped": True})
+    if jobs and not (as_json or quiet):
+        say(f"{len(jobs)} skipped: the output exists")
 
 
 def _say_report(job: Job, report: Report, say: Say) -> None:

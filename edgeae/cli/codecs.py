@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ class CodecOptions:
     provider: str
     threads: int | None
 
+    def among(self, processes: int) -> CodecOptions:
+        """Return the options of each of several processes, which share the threads."""
+        if processes < 2:
+            return self
+        from edgeae.graphs import default_threads
+
+        return replace(self, threads=max(1, (self.threads or default_threads()) // processes))
+
     def load(self, model: str | os.PathLike[str]) -> Codec:
         """Return the codec of a bundle; the errors are those of `edgeae.codec.Codec.load`."""
         from edgeae.codec import Codec
@@ -32,6 +40,11 @@ class CodecOptions:
 def open_encoder(codec: Codec) -> None:
     """Make the encoder's session: a provider that fails is one error, not one for each picture."""
     codec.encoder_provider  # noqa: B018 makes the session
+
+
+def on_provider(codec: Codec, provider: str) -> str:
+    """Return what a line says of the provider that ran: nothing if the CPU was asked for."""
+    return "" if codec.asked_provider == "cpu" else f"  on {provider}"
 
 
 def report_fields(source: Source, milliseconds: float, codec: Codec) -> dict[str, object]:

@@ -21,10 +21,14 @@ PIPE = "-"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and its output; None is stdin or stdout."""
+    """One input and its output; None is stdin or stdout.
+
+    ``again``: a worker process died with it, and the output may be what that one wrote.
+    """
 
     source: Path | None
     target: Path | None
+    again: bool = False
 
     @property
     def source_name(self) -> str:

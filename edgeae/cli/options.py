@@ -100,6 +100,14 @@ PrecisionChoice = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads; by default all processors.")
 ]
+Workers = Annotated[
+    int,
+    typer.Option("-j", "--jobs", min=1, help="Processes, which share the threads; for many files."),
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave out inputs whose output exists, as after a stop."),
+]
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import TextIO
 from edgeae.errors import OutputError
 
 _PERMISSIONS = 0o666  # minus the user's mask, as for any new file
+_PARTIAL = ".{}.{}.part"
 
 
 def check_target(target: Path | None, *, force: bool) -> None:
@@ -68,6 +70,18 @@ def write_in_folder(data: bytes, target: Path | None, *, force: bool) -> None:
     write(data, target, force=force)
 
 
+def exists(target: Path | None) -> bool:
+    """Return whether a whole output is there: one of this program's own never appears in parts."""
+    return target is not None and target.is_file() and target.stat().st_size > 0
+
+
+def remove_partial(target: Path) -> None:
+    """Remove what a killed process left of an output that it was writing."""
+    file = target.resolve()
+    for path in file.parent.glob(_PARTIAL.format(glob.escape(file.name[:100]), "*")):
+        path.unlink(missing_ok=True)
+
+
 def print_line(text: str) -> None:
     """Print a line to stdout; the errors are those of `write`."""
     with _stdout_errors():
@@ -107,7 +121,7 @@ def _stdout_errors() -> Iterator[None]:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    path = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.part")
+    path = target.with_name(_PARTIAL.format(target.name[:100], os.urandom(4).hex()))
     try:
         yield path
     finally:

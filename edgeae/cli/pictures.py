@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions, open_encoder, report_fields
+from edgeae.cli.codecs import CodecOptions, on_provider, open_encoder, report_fields
 from edgeae.cli.jobs import Job, plan
+from edgeae.cli.load import Load, run
 from edgeae.cli.options import (
     MAX_PIXELS,
     AsJson,
@@ -33,17 +34,20 @@ from edgeae.cli.options import (
     Quiet,
     Recursive,
     SizeTarget,
+    SkipExisting,
     Strip,
     Threads,
+    Workers,
 )
 from edgeae.cli.packed import Packed, holds_array, read_packed
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, ending_of, source_bytes, source_files
-from edgeae.cli.stream import Work, run
+from edgeae.cli.stream import Work
 from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
 
 if TYPE_CHECKING:
+    from edgeae.cli.sources import SourceFiles
     from edgeae.codec import Codec
     from edgeae.encoding import Encoding
     from edgeae.inputs import Source
@@ -68,6 +72,8 @@ def compress(
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Strip = False,
     recursive: Recursive = False,
+    workers: Workers = 1,
+    skip_existing: SkipExisting = False,
     force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -80,11 +86,15 @@ def compress(
     is than the raw 8-bit samples, and the time from reading to writing. With a target also the
     quality that was found. Of latents, the target is the size of the .eae file they would make.
 
+    Lines and JSON objects come in the order of the inputs, also with -j; those of skipped inputs
+    come first. A run that was stopped goes on with --skip-existing: outputs appear only when whole.
+
     \b
     Examples:
       edgeae compress img.png
       edgeae compress -r photos -o small -q 30
       edgeae compress -r photos -o small --target-size 200kB
+      edgeae compress -r photos -o small -j 8 --skip-existing
       edgeae compress img.png -o z.npy
       edgeae compress - -o - <img.png >img.eae
     """  # noqa: D301 click keeps the lines after this mark as they are
@@ -102,13 +112,40 @@ def compress(
     for job in jobs:
         _check_latent_suffix(job)
 
+    load = Load.of(jobs, workers, skip_existing=skip_existing, force=force)
+    options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
+    make = functools.partial(
+        compression,
+        model,
+        options.among(load.workers),
+        files,
+        goal,
+        effort=effort,
+        max_pixels=max_pixels,
+        strip=strip,
+        force=force,
+    )
+    run(load, make, as_json=as_json, quiet=quiet)
+
+
+def compression(
+    model: str,
+    options: CodecOptions,
+    files: SourceFiles,
+    goal: float | Target,
+    *,
+    effort: int,
+    max_pixels: int,
+    strip: bool,
+    force: bool,
+) -> Work[Source, Encoding]:
+    """Return the work of `compress`, in the process that does it."""
     from edgeae.npy import latents_to_npy
 
-    options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
 
     def read(job: Job) -> Source:
-        output.check_target(job.target, force=force)
+        output.check_target(job.target, force=force or job.again)
         source = files.read(job, max_pixels)
         return source.without_metadata() if strip else source
 
@@ -123,14 +160,13 @@ def compress(
             data = latents_to_npy(encoding.latents)
         else:
             data = codec.file_of(encoding)
-        output.write_in_folder(data, job.target, force=force)
+        output.write_in_folder(data, job.target, force=force or job.again)
         seconds += time.perf_counter() - start
         report = _compress_report(source, len(data), seconds, encoding, codec)
         return report if isinstance(goal, float) else _with_target(report, encoding)
 
     open_encoder(codec)
-    together = isinstance(goal, float) and codec.takes_batches
-    run(jobs, Work(read, code, write), together=together, as_json=as_json, quiet=quiet)
+    return Work(read, code, write, isinstance(goal, float) and codec.takes_batches)
 
 
 def decompress(
@@ -147,6 +183,8 @@ def decompress(
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Strip = False,
     recursive: Recursive = False,
+    workers: Workers = 1,
+    skip_existing: SkipExisting = False,
     force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -173,9 +211,36 @@ def decompress(
     if format is None:
         jobs = [_named_for_arrays(job, output_to) for job in jobs]
 
-    from edgeae.bundle import find_bundle, find_by_coding_id
-
+    load = Load.of(jobs, workers, skip_existing=skip_existing, force=force)
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
+    make = functools.partial(
+        _decompression,
+        model,
+        options.among(load.workers),
+        None if format is None else suffix,
+        suffix,
+        max_pixels=max_pixels,
+        strip=strip,
+        force=force,
+    )
+    run(load, make, as_json=as_json, quiet=quiet)
+
+
+def _decompression(
+    model: str | None,
+    options: CodecOptions,
+    chosen: str | None,
+    default: str,
+    *,
+    max_pixels: int,
+    strip: bool,
+    force: bool,
+) -> Work[Packed, tuple[Source, Codec]]:
+    """Return the work of `decompress`, in the process that does it.
+
+    ``chosen`` and ``default`` are the suffixes of `ending_of`.
+    """
+    from edgeae.bundle import find_bundle, find_by_coding_id
 
     @functools.lru_cache(maxsize=4)
     def codec_in(folder: Path) -> Codec:
@@ -186,12 +251,12 @@ def decompress(
         return codec_in(find_bundle(model) if model else find_by_coding_id(coding_id))
 
     def ending(job: Job) -> str:
-        return ending_of(job, None if format is None else suffix, suffix)
+        return ending_of(job, chosen, default)
 
     def read(job: Job) -> Packed:
-        output.check_target(job.target, force=force)
+        output.check_target(job.target, force=force or job.again)
         packed = read_packed(job, max_pixels)
-        _check_ending(packed, ending(job), chosen=job.target is not None or format is not None)
+        _check_ending(packed, ending(job), chosen=job.target is not None or chosen is not None)
         return packed
 
     def decode(several: Sequence[Packed]) -> list[tuple[Source, Codec]]:
@@ -206,11 +271,11 @@ def decompress(
             source.without_metadata() if strip else source,
             ARRAY_SUFFIX if packed.is_array else ending(job),
         )
-        output.write_in_folder(data, job.target, force=force)
+        output.write_in_folder(data, job.target, force=force or job.again)
         seconds += time.perf_counter() - start
         return _decompress_report(source, packed.size, len(data), seconds, codec)
 
-    run(jobs, Work(read, decode, write), together=True, as_json=as_json, quiet=quiet)
+    return Work(read, decode, write, True)
 
 
 def _check_ending(packed: Packed, ending: str, *, chosen: bool) -> None:
@@ -278,7 +343,7 @@ def _compress_report(
     bpp, ratio = 8 * size / pixels, pixels * _SAMPLE_BYTES[picture.mode] / size
     line = (
         f"{picture.width}x{picture.height}  {bpp:.3f} bpp  {readable_bytes(size)}  "
-        f"{ratio:.3g}x smaller  {milliseconds:.0f} ms"
+        f"{ratio:.3g}x smaller  {milliseconds:.0f} ms{on_provider(codec, codec.encoder_provider)}"
     )
     fields = {
         "bytes": size,
@@ -310,7 +375,7 @@ def _decompress_report(
     milliseconds = seconds * 1e3
     line = (
         f"{picture.width}x{picture.height}  {readable_bytes(read)} to {readable_bytes(written)}  "
-        f"{milliseconds:.0f} ms"
+        f"{milliseconds:.0f} ms{on_provider(codec, codec.decoder_provider)}"
     )
     fields = {
         "bytes": written,

@@ -112,7 +112,7 @@ def restore(
         line = f"{size}  {readable_bytes(len(data))}  {milliseconds:.0f} ms"
         return batch.Report(line, fields, source.notes)
 
-    run(jobs, Work(read, code, write), together=codec.takes_batches, as_json=as_json, quiet=quiet)
+    run(jobs, Work(read, code, write, codec.takes_batches), as_json=as_json, quiet=quiet)
 
 
 def _check_formats(endings: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ costs most with small files, so several wait at once: 9 times as fast with 300 f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
@@ -24,6 +24,7 @@ WRITERS = 16  # files that wait for the disk at once
 Read = TypeVar("Read")
 Coded = TypeVar("Coded")
 Outcome: TypeAlias = "tuple[Job, Report | EdgeaeError]"
+Outcomes: TypeAlias = "Generator[Outcome, None, None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +40,24 @@ class Work(Generic[Read, Coded]):
         error.
     write : callable
         Writes one result, and returns the report, given the seconds of reading and coding.
+    together : bool
+        Whether several are coded at once.
     """
 
     read: Callable[[Job], Read]
     code: Callable[[Sequence[Read]], Sequence[Coded]]
     write: Callable[[Job, Read, Coded, float], Report]
+    together: bool
 
 
-def run(
-    jobs: list[Job],
-    work: Work[Read, Coded],
-    *,
-    together: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Do ``work`` on every job and say what came of each; the errors are those of `run_stream`.
+def run(jobs: list[Job], work: Work[Read, Coded], *, as_json: bool, quiet: bool) -> None:
+    """Do ``work`` on every job and say what came of each; the errors are those of `run_stream`."""
+    run_stream(jobs, lambda remaining: done(remaining, work), as_json=as_json, quiet=quiet)
 
-    ``together``: whether several are coded at once.
-    """
-    run_stream(
-        jobs,
-        lambda remaining: outcomes(remaining, work, by_size(together=together)),
-        as_json=as_json,
-        quiet=quiet,
-    )
+
+def done(jobs: Iterator[Job], work: Work[Read, Coded]) -> Outcomes:
+    """Yield each job with its report or its error, in order."""
+    return outcomes(jobs, work, by_size(together=work.together))
 
 
 def by_size(*, together: bool) -> Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]]:
@@ -75,7 +69,7 @@ def outcomes(
     jobs: Iterator[Job],
     work: Work[Read, Coded],
     at_once: Callable[[Iterator[_Item[Read]]], Iterator[list[_Item[Read]]]],
-) -> Iterator[Outcome]:
+) -> Outcomes:
     """Yield each job with its report or its error, in order.
 
     ``at_once`` takes from the jobs as many as are coded at once.
