@@ -16,19 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.restoration import denoise_bilateral, denoise_nl_means
 
+from edgeae.codec import Codec
+from edgeae.inputs import picture_in
 from edgeae.metrics import psnr_db
-from edgeae_export.autoencoder_state import trained_network
-from edgeae_export.checkpoint import Checkpoint
 from edgeae_export.corruption import GaussianNoise
 
 Picture = NDArray[np.uint8]
 Denoise = Callable[[Picture, float], Picture]
-STRIDE = 4
 
 TUNED_SIGMA = 25.0
 # "color" and "h" times the true deviation; found by ``--tune`` on crops of training photos.
@@ -63,18 +61,14 @@ def non_local(noisy: Picture, sigma: float, *, h: float, patch: int, distance: i
     return levels(found)
 
 
-def ours(checkpoint: Path) -> Denoise:
-    """Return the denoiser of a checkpoint; pictures are padded to its stride by repetition."""
-    network = trained_network(Checkpoint.load(checkpoint))
+def ours(model: str, precision: str) -> Denoise:
+    """Return the denoiser of a bundle."""
+    codec = Codec.load(model, precision=precision, threads=1)
 
     def denoise(noisy: Picture, sigma: float) -> Picture:
         del sigma
-        height, width = noisy.shape[:2]
-        padded = np.pad(noisy, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), "edge")
-        pixels = torch.tensor(padded).permute(2, 0, 1)[None] / 255
-        with torch.inference_mode():
-            restored = network(pixels)[0].permute(1, 2, 0).numpy()
-        return levels(restored[:height, :width])
+        (restored,) = codec.reconstruct([noisy])
+        return picture_in(restored).pixels
 
     return denoise
 
@@ -129,12 +123,12 @@ def main() -> None:
     """Print PSNR and time of each denoiser at each noise level."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", type=Path, nargs="+", help="image files, or one folder")
-    parser.add_argument("--checkpoint", type=Path, help="of network denoise-photo")
+    parser.add_argument("--model", default="denoise-photo", help="bundle of a denoiser")
+    parser.add_argument("--precision", nargs="+", default=["fp32", "int8"])
     parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
     parser.add_argument("--tune", action="store_true", help="search the filters' strengths only")
     parser.add_argument("-o", "--out", type=Path, help="JSON")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     first = args.pictures[0]
     pictures = read(sorted(first.iterdir()) if first.is_dir() else args.pictures)
     if args.tune:
@@ -145,8 +139,8 @@ def main() -> None:
         "bilateral": partial(bilateral, **BILATERAL),
         "non-local means": partial(non_local, **NON_LOCAL),
     }
-    if args.checkpoint:
-        denoisers["edgeae"] = ours(args.checkpoint)
+    for precision in args.precision:
+        denoisers[f"edgeae {precision}"] = ours(args.model, precision)
     results: dict[str, dict[str, float]] = {}
     for sigma in args.sigma:
         for name, denoise in denoisers.items():

@@ -1,26 +1,26 @@
 """Do samples of a variational autoencoder look like digits? A classifier of real digits judges.
 
 Trains a small convolutional classifier on real digits, then gives the share of pictures that it
-labels with a confidence above 0.9: of real test digits, of samples from the prior at several
-truncations, and of means of two test digits, which are no digits: what the check makes of a fail.
+labels with a confidence above 0.9: of real test digits, of samples of a bundle from its own prior
+and from N(0, 1), at several truncations, and of means of two test digits, which are no digits: what
+the check makes of a fail.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
-from edgeae_export.autoencoder_state import trained_network
-from edgeae_export.checkpoint import Checkpoint
+from edgeae.codec import Codec
+from edgeae.latent_space import sample_prior, sample_shape
 from edgeae_export.datasets import load_examples
-from edgeae_export.networks.vae import Vae
 
 CONFIDENCE = 0.9
 CLASSES = 10
@@ -43,56 +43,74 @@ def classifier() -> nn.Sequential:
     )
 
 
-def digits(images: Path, labels: Path) -> tuple[Tensor, Tensor]:
-    """Pixels [N, 1, 28, 28] in 0..1 and labels [N] of two IDX files."""
-    pixels = load_examples([images], 28, 28, 1)
-    numbers = np.frombuffer(labels.read_bytes(), np.uint8, offset=8)
-    return torch.tensor(pixels).permute(0, 3, 1, 2) / 255, torch.tensor(numbers).long()
+def digits(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Digits (N, 28, 28) and labels (N,) of MNIST's IDX files; ``part`` is train or t10k."""
+    pixels = load_examples([folder / f"{part}-images-idx3-ubyte"], 28, 28, 1)[..., 0]
+    labels = (folder / f"{part}-labels-idx1-ubyte").read_bytes()
+    return pixels, np.frombuffer(labels, np.uint8, offset=8)
 
 
-def trained_classifier(pixels: Tensor, labels: Tensor, *, epochs: int, seed: int) -> nn.Module:
-    """Train on all of the digits; the learning rate falls to zero."""
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels [N, 1, 28, 28] in 0..1 of (N, 28, 28)."""
+    return torch.tensor(pixels)[:, None] / 255
+
+
+def trained_classifier(
+    pixels: NDArray[np.uint8], labels: NDArray[np.uint8], *, steps: int, seed: int
+) -> nn.Module:
+    """Train for so many steps of 64; the learning rate falls to zero."""
     torch.manual_seed(seed)
     network, batch = classifier(), 64
+    inputs, targets = to_tensor(pixels), torch.tensor(labels).long()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    steps = epochs * (len(pixels) // batch)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(pixels))[: len(pixels) // batch * batch].split(batch):
-            loss = nn.functional.cross_entropy(network(pixels[chosen]), labels[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        if len(order) < batch:
+            order = torch.randperm(len(inputs))
+        chosen, order = order[:batch], order[batch:]
+        loss = nn.functional.cross_entropy(network(inputs[chosen]), targets[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
     return network.eval()
 
 
-def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
-    """Probabilities of the classes [N, 10]."""
-    return torch.cat([network(part).softmax(dim=1) for part in pixels.split(500)])
+@torch.inference_mode()
+def probabilities(network: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
+    """Probabilities of the classes [N, 10] for pixels (N, 28, 28)."""
+    return torch.cat([network(part).softmax(dim=1) for part in to_tensor(pixels).split(500)])
 
 
-def sampler(checkpoint: Checkpoint[Any], seed: int) -> Callable[[int, float], Tensor]:
-    """Return a function that draws N pictures of the prior, its deviation truncated."""
-    network = trained_network(checkpoint)
-    if not isinstance(network, Vae):
-        raise SystemExit(f"a checkpoint of network {checkpoint.recipe.network}, not vae")
-    generator = torch.Generator().manual_seed(seed)
+def accuracy(network: nn.Module, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> float:
+    """Share of labels that are right."""
+    found = probabilities(network, pixels).argmax(dim=1).numpy()
+    return float((found == labels).mean())
 
-    def sample(count: int, truncation: float) -> Tensor:
-        z = truncation * torch.randn(count, checkpoint.recipe.latents, 1, 1, generator=generator)
-        return torch.cat([network.decoder(part) for part in z.split(500)])
 
-    return sample
+def samples(
+    codec: Codec, count: int, seed: int, truncations: list[float]
+) -> dict[str, NDArray[np.uint8]]:
+    """Pictures (count, 28, 28) from the bundle's prior, and from N(0, 1)."""
+    prior = codec.bundle.manifest.prior
+    shape = sample_shape(codec.bundle.manifest)
+    found: dict[str, NDArray[np.uint8]] = {}
+    for truncation in truncations:
+        own = codec.sample(count, seed=seed, truncation=truncation)
+        normal = codec.generate(sample_prior(count, shape, seed=seed, truncation=truncation))
+        found[f"samples of N(0, 1), truncation {truncation:g}"] = normal[..., 0]
+        found[f"samples of its {prior}, truncation {truncation:g}"] = own[..., 0]
+    return found
 
 
 def main() -> None:
     """Print the table and, with ``-o``, write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, help="checkpoint.safetensors of network vae")
     parser.add_argument("folder", type=Path, help="of the four IDX files of MNIST")
+    parser.add_argument("--model", default="vae", help="bundle of a variational autoencoder")
     parser.add_argument("-n", type=int, default=2000, help="samples")
-    parser.add_argument("--epochs", type=int, default=2, help="of the classifier")
+    parser.add_argument("--steps", type=int, default=1875, help="of the classifier: two epochs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--truncation", type=float, nargs="+", default=[1.0, 0.8])
     parser.add_argument("--grid", type=Path, help="PNG of 10x10 samples at the first truncation")
@@ -100,39 +118,30 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    train = digits(args.folder / "train-images-idx3-ubyte", args.folder / "train-labels-idx1-ubyte")
-    test = digits(args.folder / "t10k-images-idx3-ubyte", args.folder / "t10k-labels-idx1-ubyte")
-    judge = trained_classifier(*train, epochs=args.epochs, seed=args.seed)
-    sample = sampler(Checkpoint.load(args.checkpoint), args.seed)
-    results: dict[str, object] = {}
-    with torch.inference_mode():
-        correct = probabilities(judge, test[0]).argmax(dim=1) == test[1]
-        results["classifier_accuracy"] = round(float(correct.float().mean()), 4)
-        print(f"classifier: {100 * correct.float().mean():.2f} % of the test digits right")
-        sets = {
-            "real test digits": test[0],
-            "means of two test digits": (test[0] + test[0].roll(1, 0)) / 2,
-        }
-        for truncation in args.truncation:
-            sets[f"samples, truncation {truncation:g}"] = sample(args.n, truncation)
-        for name, pixels in sets.items():
-            confidence, label = probabilities(judge, pixels).max(dim=1)
-            share = float((confidence > CONFIDENCE).float().mean())
-            counts = torch.bincount(label, minlength=CLASSES).tolist()
-            results[name] = {"confident_share": round(share, 4), "labels": counts}
-            print(f"{name:28} {100 * share:6.2f} % above {CONFIDENCE}, labels {counts}")
+    train, test = digits(args.folder, "train"), digits(args.folder, "t10k")
+    judge = trained_classifier(*train, steps=args.steps, seed=args.seed)
+    right = accuracy(judge, *test)
+    print(f"classifier: {100 * right:.2f} % of the test digits right")
+    results: dict[str, object] = {"classifier_accuracy": round(right, 4)}
+    means = (test[0].astype(np.uint16) + np.roll(test[0], 1, axis=0)) // 2
+    codec = Codec.load(args.model, precision="fp32", threads=1)
+    sets = {
+        "real test digits": test[0],
+        "means of two test digits": means.astype(np.uint8),
+        **samples(codec, args.n, args.seed, args.truncation),
+    }
+    for name, pixels in sets.items():
+        confidence, label = probabilities(judge, pixels).max(dim=1)
+        share = float((confidence > CONFIDENCE).float().mean())
+        counts = torch.bincount(label, minlength=CLASSES).tolist()
+        results[name] = {"confident_share": round(share, 4), "labels": counts}
+        print(f"{name:38} {100 * share:6.2f} % above {CONFIDENCE}, labels {counts}")
     if args.grid:
-        write_grid(args.grid, sets[f"samples, truncation {args.truncation[0]:g}"][:100])
+        own = codec.sample(100, seed=args.seed, truncation=args.truncation[0])[..., 0]
+        rows = own.reshape(10, 10, *own.shape[1:]).swapaxes(1, 2)
+        Image.fromarray(rows.reshape(10 * own.shape[1], -1)).save(args.grid)
     if args.out:
         args.out.write_text(json.dumps(results, indent=1) + "\n")
-
-
-def write_grid(path: Path, pixels: Tensor) -> None:
-    """Write 100 pictures [100, 1, H, W] as one PNG."""
-    from PIL import Image
-
-    levels = (pixels * 255).round().to(torch.uint8).view(10, 10, *pixels.shape[2:])
-    Image.fromarray(levels.permute(0, 2, 1, 3).reshape(280, 280).numpy()).save(path)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MANIFEST, TABLES, CARD = "manifest.json", "tables.npz", "card.md"
+MANIFEST, TABLES, PRIOR, CARD = "manifest.json", "tables.npz", "prior.npz", "card.md"
 GRAPHS = ("encoder", "hyper_encoder", "hyper_decoder", "decoder")
 PLAIN_GRAPHS = ("encoder", "decoder")
 QUANTIZED_GRAPHS = PLAIN_GRAPHS  # those that may have an int8 form; the hyper graphs never do
@@ -109,6 +109,10 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """Return the verified bytes of file ``name``."""
         return _read(self.path, self.manifest, name)
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the verified arrays of the ``.npz`` file ``name``."""
+        return _unpack(self.path / name, self.read(name))
 
     def verify(self) -> None:
         """Raise BundleError unless every file is there and unchanged."""

@@ -23,6 +23,7 @@ from edgeae.packing import check_coding_id, pack, restore, unpack
 from edgeae.precision import AUTO
 from edgeae.priors import open_prior
 from edgeae.rate_control import Target
+from edgeae.sampling import sample_latents
 from edgeae.transforms import Transforms
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class Codec:
         return partial(type(self).load, **self._asked), (self.bundle.path,)
 
     @property
+    def asked_provider(self) -> str:
+        """Provider that was asked for, maybe "auto"."""
+        return str(self._asked["provider"])
+
+    @property
     def encoder_provider(self) -> str:
         """Provider that runs the encoder; makes its session if there is none yet."""
         return self._transforms.encoder.provider
@@ -119,6 +125,14 @@ class Codec:
     def decoder_provider(self) -> str:
         """Provider that runs the decoder; makes its session if there is none yet."""
         return self._transforms.decoder.provider
+
+    @property
+    def nodes(self) -> dict[str, dict[str, int]]:
+        """How many nodes of encoder and decoder each provider runs; see `edgeae.graphs.Graph`."""
+        return {
+            "encoder": self._transforms.encoder.nodes,
+            "decoder": self._transforms.decoder.nodes,
+        }
 
     @property
     def encoder_precision(self) -> str:
@@ -302,6 +316,15 @@ class Codec:
             The decoder cannot take latents of this shape.
         """
         return self._autoencoder.generate(latents)
+
+    def sample(self, count: int, *, seed: int = 0, truncation: float = 1.0) -> NDArray[Any]:
+        """Return ``count`` new pictures as of `generate`, from the bundle's prior.
+
+        A truncation below 1 gives more typical and less varied ones. The first are the same
+        however many there are; errors are of `edgeae.sampling.sample_latents`.
+        """
+        latents = sample_latents(self.bundle, count, seed=seed, truncation=truncation)
+        return self.generate(latents)
 
     def compress_many(
         self,

@@ -48,22 +48,18 @@ def sample_shape(manifest: Manifest) -> tuple[int, int, int]:
 def sample_prior(
     count: int, shape: tuple[int, int, int], *, seed: int, truncation: float = 1.0
 ) -> Latents:
-    """Return samples (count, C, h, w) of N(0, truncation^2).
+    """Return samples (count, C, h, w) of N(0, truncation^2); errors are of `check_sampling`."""
+    check_sampling(count, truncation)
+    noise = np.random.default_rng(seed).standard_normal((count, *shape))
+    return (truncation * noise).astype(np.float32)
 
-    The first samples are the same however many there are. A truncation below 1 gives more typical
-    and less varied pictures.
 
-    Raises
-    ------
-    ValueError
-        No sample is asked for, or the truncation is negative or not finite.
-    """
+def check_sampling(count: int, truncation: float) -> None:
+    """Raise ValueError if no sample is asked for, or ``truncation`` is negative or not finite."""
     if count < 1:
         raise ValueError(f"{count} samples; at least 1")
     if not (math.isfinite(truncation) and truncation >= 0):
         raise ValueError(f"truncation {truncation} is not a number of at least 0")
-    noise = np.random.default_rng(seed).standard_normal((count, *shape))
-    return (truncation * noise).astype(np.float32)
 
 
 def interpolate_linear(a: Latents, b: Latents, count: int) -> Latents:

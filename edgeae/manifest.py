@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 FORMAT = 1
 INPUT_CHANNELS = {"rgb": 3, "grey": 1}  # length of the last axis of the pixels
 ARRAY = "array"
-NORMAL = "normal"
+NORMAL, MIXTURE = "normal", "mixture"
 _MAX_STRIDE = 1024
 _MAX_SIDE = 65_535  # of a picture, of an array's last axis, of the product of its other axes
 _MAX_AXES = 4
@@ -80,7 +80,7 @@ class Manifest:
     latent_channels: int
     hyper_channels: int
     latent_step: tuple[float, ...] | None  # of each channel of y, in the network's own units
-    prior: str | None  # "normal": latents in the network's units are trained towards N(0, 1)
+    prior: str | None  # of latents in the network's units: "normal", N(0, 1), or "mixture"
     halo: int | None  # pixels around that an output pixel may depend on; None: unknown, or all
     coding_id: str  # 16 hexadecimal digits; edgeae.bundle.coding_id computes it
     files: Mapping[str, str]  # file name -> SHA-256, for every file of the bundle but this one
@@ -157,10 +157,12 @@ class Manifest:
                 raise ValueError(
                     f"latent_step is not {self.latent_channels} positive numbers: {steps[:9]}"
                 )
-        if self.prior not in (None, NORMAL):
-            raise ValueError(f"prior {self.prior!r} is neither null nor {NORMAL!r}")
+        if self.prior not in (None, NORMAL, MIXTURE):
+            raise ValueError(f"prior {self.prior!r} is none of null, {NORMAL!r}, {MIXTURE!r}")
         if self.prior is not None and self.latent_step is None:
             raise ValueError("a prior is about the network's units, so it needs latent_step")
+        if self.prior == MIXTURE and self.latent_size is None:
+            raise ValueError("a mixture is over all latents of a picture, so it needs latent_size")
         if self.halo is not None:
             _check_int("halo", self.halo, 0, _MAX_SIDE)
 

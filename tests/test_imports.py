@@ -25,12 +25,15 @@ DOORS = {
     "rich": {"cli"},
     "platformdirs": {"bundle", "choices"},
     "bjontegaard": {"evaluation.bd_rate"},
-    "matplotlib": {"evaluation.plot"},
+    "matplotlib": {"evaluation.plot", "benchmark.plot"},
+    "ray": {"bulk"},
     "torch": set(),
     "onnx": set(),
     "edgeae_export": set(),
 }
-STANDARD_LIBRARY_ONLY = {"errors", "container", "manifest", "processor", "__init__", "__main__"}
+STANDARD_LIBRARY_ONLY = {
+    *("errors", "container", "manifest", "processor", "providers", "__init__", "__main__"),
+}
 CODEC = {"codec", "encoding", "autoencoder", "packing", "transforms"}
 # module -> what it never imports: the layers below do not know those above
 ABOVE = {
@@ -42,9 +45,14 @@ ABOVE = {
     "manifest": {*CODEC, "api", "cli", "bundle", "entropy", "graphs", "images"},
     "bundle": {*CODEC, "api", "cli", "graphs", "images", "container"},
     "processor": {"edgeae"},
+    "providers": {"edgeae"},
+    "known_file": {"api", "cli", "evaluation", "doctor"},
+    "doctor": {"api", "cli", "benchmark"},
     "choices": {"edgeae"},
     "precision": {*CODEC, "api", "cli", "container", "entropy", "latents"},
     "latent_space": {*CODEC, "api", "cli", "bundle", "graphs"},
+    "mixture": {"edgeae"},
+    "sampling": {*CODEC, "api", "cli", "graphs"},
     "tiles": {"edgeae"},
     "inputs": {*CODEC, "priors", "graphs", "api", "cli", "evaluation"},
     "priors": {*CODEC, "inputs", "images", "api", "cli", "evaluation"},
@@ -52,10 +60,11 @@ ABOVE = {
     "transforms": {*CODEC, "entropy", "container", "priors", "api", "cli", "evaluation"},
     "encoding": {"codec", "autoencoder", "graphs", "api", "cli", "evaluation"},
     "autoencoder": {"codec", "encoding", "packing", "entropy", "priors", "api", "cli"},
-    "codec": {"api", "cli", "evaluation"},
+    "codec": {"api", "cli", "evaluation", "benchmark"},
     "api": {"cli", "evaluation"},
     "metrics": {"edgeae"},
-    "evaluation": {"api", "cli"},
+    "evaluation": {"api", "cli", "benchmark"},
+    "benchmark": {"api", "cli"},
 }
 
 
@@ -106,6 +115,8 @@ HEAVY = ("numpy", "onnxruntime", "PIL", "rich", "torch", "onnx", "platformdirs")
         "from edgeae.cli.app import app; app(['--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['compress', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['eval', '--help'], standalone_mode=False)",
+        "from edgeae.cli.app import app; app(['bench', '--help'], standalone_mode=False)",
+        "from edgeae.cli.app import app; app(['doctor', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['reconstruct', '--help'], standalone_mode=False)",
         "from edgeae.cli.app import app; app(['train', '--help'], standalone_mode=False)",
     ],

@@ -32,6 +32,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     stride, hyper_channels = draw(st.integers(1, 64)), draw(st.integers(1, 32))
     shape = (1, hyper_channels, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
     seed = draw(st.integers(0, 2**32 - 1))
+    priors = [None, "normal"] if fixed == "any" else [None, "normal", "mixture"]
     answer = KnownAnswer(z_seed=seed, shape=shape, index_sha256=draw(HEX64))
     return Manifest(
         name=draw(NAMES),
@@ -46,7 +47,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         latent_channels=channels,
         hyper_channels=0 if plain else hyper_channels,
         latent_step=step,
-        prior=None if step is None else draw(st.sampled_from([None, "normal"])),
+        prior=None if step is None else draw(st.sampled_from(priors)),
         halo=draw(st.none() | st.integers(0, 999)),
         coding_id=draw(HEX64)[:16],
         files=draw(st.dictionaries(NAMES, HEX64, max_size=4)),
@@ -155,7 +156,8 @@ ARRAY = {**PLAIN, "input": "array", "shape": [3, 4, 50], "latent_size": [1, 5]}
         ({**PLAIN, "latent_step": [0.5, 0]}, "latent_step is not 2 positive numbers"),
         ({**PLAIN, "latent_step": [0.5, True]}, "latent_step is not 2 positive numbers"),
         ({**PLAIN, "prior": "normal"}, "needs latent_step"),
-        ({**PLAIN, "prior": "laplace"}, "prior 'laplace' is neither null nor 'normal'"),
+        ({**PLAIN, "prior": "laplace"}, "prior 'laplace' is none of null, 'normal', 'mixture'"),
+        ({**PLAIN, "prior": "mixture", "latent_step": [1, 1]}, "so it needs latent_size"),
         ({"halo": -1}, "halo -1 is outside"),
     ],
 )

@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 
 import edgeae
 from edgeae.cli.augment import augment
+from edgeae.cli.bench import bench
+from edgeae.cli.doctor import doctor
 from edgeae.cli.embed import embed
 from edgeae.cli.evaluate import evaluate
 from edgeae.cli.generate import interpolate, sample
@@ -24,6 +26,7 @@ from edgeae.cli.output import discard
 from edgeae.cli.pictures import compress, decompress
 from edgeae.cli.reconstruct import reconstruct
 from edgeae.cli.restore import restore
+from edgeae.cli.web import web
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
@@ -86,6 +89,9 @@ _OF_LATENTS: tuple[Callable[..., None], ...] = (sample, interpolate, reconstruct
 for _command in (*_OF_FILES, *_OF_LATENTS, restore):
     app.command()(_command)
 app.command("eval")(evaluate)
+app.command()(bench)
+app.command()(web)
+app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -92,13 +92,12 @@ def sample(
     for target in targets:
         output.check_target(target, force=force)
 
-    from edgeae.latent_space import sample_prior, sample_shape
+    from edgeae.sampling import sample_latents
 
     start = time.perf_counter()
     options = CodecOptions(precision=precision.value, provider=provider.value, threads=threads)
     codec = options.load(model)
-    shape = sample_shape(codec.bundle.manifest)
-    latents = sample_prior(number, shape, seed=seed, truncation=truncation)
+    latents = sample_latents(codec.bundle, number, seed=seed, truncation=truncation)
     if names_folder(output_to):
         size = _write_each(codec, latents, targets, zoom=zoom, force=force)
     else:

@@ -43,9 +43,10 @@ class Axis(StrEnum):
 
 
 class Prior(StrEnum):
-    """edgeae.manifest.NORMAL, without the import."""
+    """edgeae.manifest.NORMAL and MIXTURE, without the import."""
 
     NORMAL = "normal"
+    MIXTURE = "mixture"
 
 
 def adopt(
@@ -76,7 +77,8 @@ def adopt(
         Axis | None, typer.Option(help="Axis of the latents' channels; by default as the pixels'.")
     ] = None,
     prior: Annotated[
-        Prior | None, typer.Option(help="Latents are trained towards this: a VAE's can be sampled.")
+        Prior | None,
+        typer.Option(help="What edgeae sample draws: N(0, 1), or a mixture fitted to --data."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; by default that of its folder.")

@@ -172,7 +172,7 @@ def export(
         int | None,
         typer.Option(
             min=1,
-            help="How many of --data the tables are fitted to; 200 for photo codecs, else 2000.",
+            help="How many of --data the tables are fitted to; 200 for photo codecs, else 10 000.",
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,

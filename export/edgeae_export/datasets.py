@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from edgeae.errors import ImageError
-from edgeae_export.pictures import CropSampler, load_pictures
+from edgeae_export.pictures import CropSampler, load_pictures, sample_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,26 +101,66 @@ def central_crops(sources: Sequence[Path], stride: int) -> list[NDArray[np.uint8
     return crops
 
 
+def sample_inputs(sources: Sequence[Path], count: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return ``count`` pictures (H, W, 3) of array files or image files, or all if there are fewer.
+
+    Raises
+    ------
+    ImageError
+        A file is missing or damaged, an array is not one of pictures, or nothing is found.
+    """
+    arrays = [source for source in sources if _is_array(source)]
+    if not arrays:
+        return sample_pictures(sources, count, seed)
+    if len(arrays) < len(sources):
+        raise ImageError(f"{arrays[0]}: array files and image files at once; name one kind")
+    pictures = [picture for source in arrays for picture in _grey_or_rgb(source)]
+    chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]
+    return [pictures[k] for k in chosen]
+
+
 def _of_source(source: Path, height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    path, member = _split(source)
+    path, _ = _split(source)
     if not path.exists():
         raise ImageError(f"{path}: no such file or folder; check the names of the data")
-    reader = _reader(path)
-    if path.is_dir() or reader is None:
+    if not _is_array(source):
         return _of_pictures(path, height, width, channels)
-    try:
-        array = reader(path, member)
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-        raise ImageError(f"{path}: cannot be read as an array ({error})") from error
-    levels = _as_levels(
-        array[..., np.newaxis] if array.ndim == 3 and channels == 1 else array, path
-    )
+    levels = _levels_of(source)
+    if levels.ndim == 3 and channels == 1:
+        levels = levels[..., np.newaxis]
     if levels.shape[1:] != (height, width, channels):
         raise ImageError(
-            f"{path}: an array of {'x'.join(map(str, array.shape))}, but the recipe takes examples "
-            f"of {height}x{width}x{channels}; choose another recipe or file"
+            f"{path}: an array of {'x'.join(map(str, levels.shape))}, but the recipe takes "
+            f"examples of {height}x{width}x{channels}; choose another recipe or file"
         )
     return levels
+
+
+def _grey_or_rgb(source: Path) -> NDArray[np.uint8]:
+    """Return (N, H, W, 3) of an array file; grey pictures three times over."""
+    levels = _levels_of(source)
+    if levels.ndim == 3:
+        levels = levels[..., np.newaxis]
+    if levels.ndim != 4 or levels.shape[3] not in (1, 3):
+        raise ImageError(f"{source}: an array of {levels.shape} is not one of pictures")
+    return np.broadcast_to(levels, (*levels.shape[:3], 3))
+
+
+def _is_array(source: Path) -> bool:
+    path, _ = _split(source)
+    return not path.is_dir() and _reader(path) is not None
+
+
+def _levels_of(source: Path) -> NDArray[np.uint8]:
+    """Return the array in a file, as levels."""
+    path, member = _split(source)
+    reader = _reader(path)
+    if reader is None or not path.exists():
+        raise ImageError(f"{path}: no such file or folder; check the names of the data")
+    try:
+        return _as_levels(reader(path, member), path)
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        raise ImageError(f"{path}: cannot be read as an array ({error})") from error
 
 
 def _split(source: Path) -> tuple[Path, str | None]:

@@ -93,5 +93,5 @@ def _pictures(sources: Sequence[Path], recipe: AutoencoderRecipe) -> list[NDArra
 
 EXPORTERS: Mapping[str, Exporter] = {
     "photo": Exporter(export_photo_codec, 200),
-    **dict.fromkeys(TASKS, Exporter(export_autoencoder_checkpoint, 2000)),
+    **dict.fromkeys(TASKS, Exporter(export_autoencoder_checkpoint, 10_000)),
 }

@@ -35,7 +35,7 @@ def prior_of(tables: ChannelTables) -> ChannelPrior:
         for _ in range(STEPS):
             expected = (shares * prior.bits(values.T).T).sum(dim=1)
             optimizer.zero_grad()
-            expected.sum().backward()
+            expected.sum().backward()  # type: ignore[no-untyped-call]  # of torch
             optimizer.step()
     return prior
 

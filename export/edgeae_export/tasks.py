@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgeae.manifest import MIXTURE
 from edgeae_export.autoencoder_recipes import AutoencoderRecipe
 from edgeae_export.datasets import Crops, Examples, WholeExamples, central_crops, load_examples
 from edgeae_export.networks.conv_ae import ConvAutoencoder
@@ -37,7 +38,7 @@ class Task:
     # of network, recipe, batch (N, H, W, C), epoch so far and random numbers
     losses: Callable[[Any, Any, Pictures, float, np.random.Generator], dict[str, Tensor]]
     figures: Callable[[Any, Any, Sequence[Pictures]], dict[str, float]]
-    prior: str | None  # of the latents: "normal" can be sampled
+    prior: str | None  # of the latents, from which the bundle is sampled
 
 
 def whole_examples(sources: Sequence[Path], recipe: AutoencoderRecipe) -> Examples:
@@ -86,7 +87,7 @@ TASKS: Mapping[str, Task] = {
         held_out=whole_held_out,
         losses=vae.losses_of,
         figures=vae.figures_of,
-        prior="normal",
+        prior=MIXTURE,
     ),
     "denoise": _DENOISE,
     "denoise-photo": replace(_DENOISE, examples=photo_crops, held_out=photo_held_out),

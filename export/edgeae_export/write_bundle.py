@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 from edgeae.bundle import (
     CARD,
     MANIFEST,
+    PRIOR,
     TABLES,
     coding_id,
     file_sha256,
@@ -23,6 +23,7 @@ from edgeae.errors import OutputError
 from edgeae.graphs import Graph
 from edgeae.known_answer import index_sha256
 from edgeae.manifest import KnownAnswer, Manifest
+from edgeae_export.archive import write_archive
 from edgeae_export.card import card
 from edgeae_export.graph_builder import serialized
 
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
     from edgeae.bundle import PositionTables
     from edgeae.entropy.tables import ChannelTables, ScaleTables
+    from edgeae.mixture import Mixture
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.recipe import Recipe
 
 STRIDE, HYPER_STRIDE = 16, 64  # pixels a latent, pixels a hyper-latent
 KNOWN_ANSWER_SEED = 1
 KNOWN_ANSWER_SIDE = 2  # hyper-latents; with the amplitude beyond the clip, every channel is used
-ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)  # equal tables are equal files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Contents:
     channel_tables: ChannelTables
     scale_tables: ScaleTables | None  # None for a plain autoencoder
     position_tables: PositionTables | None = None
+    mixture: Mixture | None = None  # the prior of a plain autoencoder's latents, if it has one
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the members of tables.npz."""
@@ -97,16 +99,12 @@ def check_new(out: Path) -> None:
 
 
 def write_contents(folder: Path, contents: Contents) -> None:
-    """Write the graphs and tables into ``folder``."""
+    """Write the graphs, the tables and the prior into ``folder``."""
     for name, model in contents.graphs.items():
         (folder / graph_file(name)).write_bytes(serialized(model))
-    arrays = contents.arrays()
-    with zipfile.ZipFile(folder / TABLES, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in sorted(arrays.items()):
-            member = zipfile.ZipInfo(f"{name}.npy", ARCHIVE_DATE)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(member, "w") as file:
-                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    write_archive(folder / TABLES, contents.arrays())
+    if contents.mixture is not None:
+        write_archive(folder / PRIOR, contents.mixture.to_arrays())
 
 
 def write_manifest(

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 import edgeae
-from edgeae.bundle import CARD, FP32, MANIFEST, TABLES, coding_id, file_sha256, graph_file
+from edgeae.bundle import CARD, FP32, MANIFEST, PRIOR, TABLES, coding_id, file_sha256, graph_file
 from edgeae.codec import Codec
-from edgeae.manifest import Manifest
+from edgeae.manifest import MIXTURE, Manifest
 from edgeae.metrics import bits_per_pixel, psnr_db
 from edgeae.rounding import nearest
 from edgeae_export.graph_builder import serialized
+from edgeae_export.known_file import add_known_file
 from edgeae_export.plain.card import plain_card
 from edgeae_export.plain.graphs import plain_graphs
 from edgeae_export.plain.halo import measure_halo
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeae.manifest import Json
+    from edgeae.mixture import Mixture
     from edgeae_export.plain.geometry import Geometry
     from edgeae_export.plain.inputs import Inputs
-    from edgeae_export.plain.pair import GraphPair, Pair
+    from edgeae_export.plain.pair import Floats, GraphPair, Pair
 
 QUALITY = 50.0  # what files of a bundle with one quality say
 MOST_DB = 100.0  # what an input that comes back without an error counts as
@@ -55,7 +57,7 @@ class Description:
     name: str
     description: str
     latent_space: str | None  # None: named after the encoder's weights
-    prior: str | None  # "normal" for a variational autoencoder
+    prior: str | None  # "normal" or "mixture": what can be sampled
     training: Mapping[str, Json]
 
 
@@ -101,7 +103,8 @@ def write_plain_bundle(
         write_contents(folder, made.contents)
         _write_manifest(folder, made, description, ())
         points = _rate_distortion(folder, measured(inputs.held_out, geometry))
-        return _write_manifest(folder, made, description, points)
+        _write_manifest(folder, made, description, points)
+        return add_known_file(folder)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +132,8 @@ def _make(
     seen = list(batches(measured(inputs.held_out, geometry), geometry))
     differences = check_parity(pair, graphs, geometry, step, seen)
     fitted = counted(inputs.fitted)
-    symbols = [nearest(graphs.encode(batch), SYMBOL_LIMIT) for batch in batches(fitted, geometry)]
+    latents = [graphs.encode(batch) for batch in batches(fitted, geometry)]
+    symbols = [nearest(y, SYMBOL_LIMIT) for y in latents]
     channels = geometry.latents[0]
     tables = channel_tables(symbols, channels)
     others = [nearest(graphs.encode(batch), SYMBOL_LIMIT) for batch in seen]
@@ -139,6 +143,7 @@ def _make(
         channel_tables=tables,
         scale_tables=None,
         position_tables=position_tables(symbols, tables, others),
+        mixture=_mixture(latents, step) if description.prior == MIXTURE else None,
     )
     checked: dict[str, Json] = {
         f"{name}, largest difference": float(f"{value:.3g}") for name, value in differences.items()
@@ -170,6 +175,8 @@ def _write_manifest(
     arrays = contents.arrays()
     latent_space = description.latent_space or _latent_space(description.name, contents)
     names = [*map(graph_file, contents.graphs), TABLES, CARD]
+    if contents.mixture is not None:
+        names.append(PRIOR)
     channels, h, w = geometry.latents
     is_array = geometry.input == "array"
     fixed = not geometry.any_size
@@ -196,6 +203,13 @@ def _write_manifest(
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
     return manifest
+
+
+def _mixture(latents: Sequence[Floats], step: NDArray[np.float32]) -> Mixture:
+    from edgeae_export.plain.mixture_fit import fit_mixture
+
+    units = np.concatenate(latents) * step.reshape(-1, 1, 1)
+    return fit_mixture(units.reshape(len(units), -1))
 
 
 def _latent_space(name: str, contents: Contents) -> str:

@@ -64,8 +64,9 @@ def export_autoencoder(
     latent_space : str, optional
         Names the training run whose latents these are; by default one of its own.
     prior : str, optional
-        "normal" if latents are trained towards a standard normal distribution, as of a variational
-        autoencoder: what can be sampled.
+        What `edgeae sample` draws from. "normal": N(0, 1), towards which a variational autoencoder
+        is trained. "mixture": a mixture of Gaussians, fitted here to the latents of ``data``; its
+        samples look more like the data. It needs latents of one size.
     training : mapping, optional
         Provenance for manifest and card: data, steps, device, ..
 

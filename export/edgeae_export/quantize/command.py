@@ -14,7 +14,10 @@ def quantize(
     bundle: Annotated[str, typer.Argument(help="Name or folder of a bundle.")],
     data: Annotated[
         list[Path],
-        typer.Option("--data", help="Training pictures: ranges and layers are chosen by them."),
+        typer.Option(
+            "--data",
+            help="Training pictures, as of edgeae train: ranges and layers are chosen by them.",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -38,14 +41,14 @@ def quantize(
     from edgeae.bundle import Bundle, find_bundle
 
     with export_extra():
-        from edgeae_export.pictures import sample_pictures
+        from edgeae_export.datasets import sample_inputs
         from edgeae_export.quantize.quantize import quantize as run
 
     opened = Bundle.load(find_bundle(bundle))
     target = opened.path if out is None else out
     manifest = run(
         opened,
-        sample_pictures(data, pictures, seed),
+        sample_inputs(data, pictures, seed),
         target,
         budget=budget,
         seed=seed,
