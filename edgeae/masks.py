@@ -35,6 +35,15 @@ def scatter(
     _phases(latents)[mask] = values.reshape(-1, height // PERIOD, width // PERIOD)
 
 
+def none_known(channels: int) -> NDArray[np.int16]:
+    """Return what the hyper-decoder is told of the symbols in step 0, (1, C, 1, 1) zeros.
+
+    One position stands for all, as its convolution of the symbols is 1x1 and its result is added to
+    what hyper-latents say of each: the same numbers as of zeros everywhere, without the work.
+    """
+    return np.zeros((1, channels, 1, 1), np.int16)
+
+
 def check_masks(masks: NDArray[np.bool_]) -> None:
     """Raise ValueError unless ``masks`` (n, C, 2, 2) hold each position just once, or n is 0."""
     if masks.dtype != np.bool_ or masks.ndim != 4 or masks.shape[2:] != (PERIOD, PERIOD):

@@ -21,7 +21,7 @@ from edgeae.errors import GraphError
 from edgeae.graphs import Graph
 from edgeae.known_answer import index_sha256
 from edgeae.latents import NO_HYPER_LATENTS
-from edgeae.masks import gather, scatter
+from edgeae.masks import gather, none_known, scatter
 from edgeae.refine import (
     REFINED_BITS_PER_SQUARE,
     TRIAL_CONTRAST,
@@ -250,8 +250,9 @@ class Hyperprior:
         y_hat = np.empty(shape, np.float32)
         sections = [_channel_section(z, self._channel_tables)]
         for step, mask in enumerate(self._masks):
+            known = symbols[np.newaxis] if step else none_known(of.latent_channels)
             mean, index = self._hyper_decoder.run(
-                z=z[np.newaxis], symbols=symbols[np.newaxis], step=np.asarray(step, np.int64)
+                z=z[np.newaxis], symbols=known, step=np.asarray(step, np.int64)
             )
             _check_shapes("hyper_decoder", (mean.shape, index.shape), ((1, *shape),) * 2)
             step_mean, rows = gather(mean[0], mask), gather(index[0], mask)
