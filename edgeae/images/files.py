@@ -160,7 +160,9 @@ def format_for(path: Path) -> str:
     ImageError
         There is none that can be written; the message lists those that can.
     """
-    Image.init()
+    Image.preinit()
+    if path.suffix.lower() not in Image.EXTENSION:  # the other plug-ins take as long as a photo
+        Image.init()
     name = Image.EXTENSION.get(path.suffix.lower(), "")
     if name not in OUTPUTS or name not in Image.SAVE:
         extension = path.suffix or "no extension"
@@ -188,11 +190,14 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> None:
         The machine refuses to write.
     """
     name = format.upper()
-    Image.init()
+    Image.preinit()
+    if name not in Image.SAVE:
+        Image.init()
     if name not in OUTPUTS or name not in Image.SAVE:
         raise ImageError(f"{format} cannot be written; use {_writable_extensions()}")
     modes, options = OUTPUTS[name]
     if picture.alpha is not None and "RGBA" not in modes:
+        Image.init()
         able = ", ".join(n for n, (m, _) in OUTPUTS.items() if "RGBA" in m and n in Image.SAVE)
         raise ImageError(f"{name} has no alpha and the picture has; write one of {able}")
     image = Image.fromarray(picture.pixels)
