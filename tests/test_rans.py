@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import draw_values, payload_sections, sections
 
+from edgeae.entropy import lanes
+from edgeae.entropy.build_kernel import build
+from edgeae.entropy.kernel import load
 from edgeae.entropy.rans import Decoder, Section, encode
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
@@ -41,6 +44,23 @@ GOLDEN_Y = Section(
     np.ones(20, np.uint8),
     ScaleTables((np.array([2048, 2048]), np.array([3900, 150, 40, 6])), precision=12),
 )
+
+
+@pytest.fixture(autouse=True, scope="module", params=["numpy", "kernel"])
+def machine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Everything here holds for numpy alone and for the kernel in C, built anew."""
+    library = None
+    if request.param == "kernel":
+        built = build(tmp_path_factory.mktemp("kernel"))
+        if built is None:
+            pytest.skip("no C compiler")
+        library = load(built)
+        assert library is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "kernel", lambda: library)
+        yield
 
 
 def decode(payload: bytes, lanes_log2: int, parts: Sequence[Section]) -> list[list[int]]:

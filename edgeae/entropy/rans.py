@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeae.entropy.bits import TailReader, pack_fields, to_tail, unpack_fields
-from edgeae.entropy.rows import RowDecoder, RowEncoder
-from edgeae.entropy.scalar import ScalarDecoder, ScalarEncoder
+from edgeae.entropy.lanes import ROW_LANES, lane_decoder, lane_encoder
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.entropy.tables_base import Integers, SplitValues, Tables
 from edgeae.errors import ContainerError
@@ -33,7 +32,6 @@ __all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode", "payl
 
 RADIX = 1 << 16  # a word; states stay in RADIX..RADIX**2 - 1
 MAX_LANES_LOG2 = 10
-ROW_LANES = 64  # from here numpy rows are faster than the scalar loop, below they are slower
 BYTES_PER_LANE = 128  # a lane costs half a byte: at most 0.4 %
 SYMBOLS_PER_LANE = 2048  # or as many as keep the rows few where symbols are nearly free
 HEAD_BITS = 4  # width of a state's high half, for each lane
@@ -90,7 +88,7 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     seed = np.zeros(16 * lanes, np.uint8)
     seed[:seeded] = last[last.size - seeded :]
     states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
-    coder = (RowEncoder if lanes >= ROW_LANES else ScalarEncoder)(
+    coder = lane_encoder(
         states, sum(part.positions.size + part.class_positions.size for part in parts)
     )
     for part in reversed(parts):
@@ -153,7 +151,7 @@ class Decoder:
         widths = unpack_fields(self._tail.read(HEAD_BITS * lanes), head)
         fields = unpack_fields(self._tail.read(int(widths.sum())), widths)
         states = ((np.int64(1) << widths) + fields) * RADIX + words[:lanes]
-        self._lanes = (RowDecoder if lanes >= ROW_LANES else ScalarDecoder)(states, words)
+        self._lanes = lane_decoder(states, words)
         self._finished = False
 
     def decode(self, indexes: Integers, tables: Tables, *, last: bool) -> NDArray[np.int32]:
