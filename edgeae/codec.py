@@ -110,6 +110,15 @@ class Codec:
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self).load, **self._asked), (self.bundle.path,)
 
+    def prepare_encoding(self) -> None:
+        """Begin to make the sessions that encoding needs, each in a thread of its own."""
+        self._transforms.encoder.prepare()
+        self._prior.prepare()
+
+    def prepare_decoding(self) -> None:
+        """Begin to make the decoder's session in a thread, while symbols are decoded."""
+        self._transforms.decoder.prepare()
+
     @property
     def encoder_provider(self) -> str:
         """Provider that runs the encoder; makes its session if there is none yet."""

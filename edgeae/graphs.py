@@ -10,10 +10,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from edgeae.errors import GraphError
+from edgeae.errors import EdgeaeError, GraphError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,6 +121,14 @@ class Graph:
         shape = self._open()[1].get_inputs()[0].shape
         return bool(shape) and not isinstance(shape[0], int)
 
+    def prepare(self) -> None:
+        """Begin to make the session in a thread of its own, if more than one may be used.
+
+        What goes wrong there goes wrong again at the first run, and is said then.
+        """
+        if self._threads > 1 and self._session is None:
+            threading.Thread(target=self._prepare, name=f"prepare {self.name}").start()
+
     def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the outputs in the order of the signature.
 
@@ -138,6 +147,10 @@ class Graph:
         session = self._open()[1]
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, self._run(session, inputs, names), strict=True))
+
+    def _prepare(self) -> None:
+        with suppress(EdgeaeError):
+            self._open()
 
     def _run(
         self,

@@ -65,6 +65,9 @@ class Coded:
 class Prior(Protocol):
     """What the codec asks of either kind."""
 
+    def prepare(self) -> None:
+        """Begin to make the sessions that encoding needs."""
+
     def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return the rounded latents of ``y`` (C, h, w); ``effort`` is 0, 1 or 2."""
 
@@ -91,6 +94,9 @@ class ChannelPrior:
         self._tables = bundle.channel_tables
         self._positions = bundle.position_tables
         self._manifest = bundle.manifest
+
+    def prepare(self) -> None:
+        """Do nothing: there are no graphs here."""
 
     def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return ``y`` rounded to the nearest at every effort."""
@@ -143,6 +149,11 @@ class Hyperprior:
         self._reanalyse = reanalyse
         self._hyper_encoder = encoder
         self._hyper_decoder = decoder
+
+    def prepare(self) -> None:
+        """Begin to make both sessions."""
+        self._hyper_encoder.prepare()
+        self._hyper_decoder.prepare()
 
     @cached_property  # decoding needs neither of these
     def _thresholds(self) -> NDArray[np.float32]:

@@ -30,7 +30,11 @@ class CodecOptions:
 
 
 def open_encoder(codec: Codec) -> None:
-    """Make the encoder's session: a provider that fails is one error, not one for each picture."""
+    """Make the encoder's session: a provider that fails is one error, not one for each picture.
+
+    The other sessions are made meanwhile.
+    """
+    codec.prepare_encoding()
     codec.encoder_provider  # noqa: B018 makes the session
 
 

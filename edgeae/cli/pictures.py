@@ -179,7 +179,9 @@ def decompress(
 
     @functools.lru_cache(maxsize=4)
     def codec_in(folder: Path) -> Codec:
-        return options.load(folder)
+        codec = options.load(folder)
+        codec.prepare_decoding()
+        return codec
 
     @functools.lru_cache(maxsize=64)
     def codec_for(coding_id: bytes) -> Codec:
