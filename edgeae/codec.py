@@ -390,21 +390,12 @@ class Codec:
         What is wrong with the file is raised here, before the first row. Of a large picture no
         more than two rows of tiles are in memory, beside two bytes for each of its latents.
         """
-        header = read_header(data)
-        crop = crop_of(region, header.width, header.height)
-        latents, coded = self._unpack(data, max_pixels)
-        if latents.mode == ARRAY_MODE:
-            raise ImageError("the file holds an array and no picture; it has no rows of pixels")
-        label, quality, y_hat = Label.of(latents), latents.quality, coded.y_hat
-        if self.is_large(label.width, label.height):
-            rows = self._transforms.strips(y_hat, quality, crop, label.mode)
-        else:
-            whole = picture_in(self._synthesize([(latents, coded)])[0])
-            rows = iter([whole.pixels[crop.rows, crop.columns]])
-        alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
-        return Strips(
-            crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif
-        )
+        return self._strips(*self._unpack(data, max_pixels), region)
+
+    def decode_strips(self, latents: Latents, *, region: Region | None = None) -> Strips:
+        """Return what `decompress_strips` does, of latents; the errors are those of `decode`."""
+        coded = restore(latents, self.bundle, self._prior, self._transforms.input)
+        return self._strips(latents, coded, region)
 
     def is_large(self, width: int, height: int) -> bool:
         """Return whether pictures of this size, in pixels, are worked on in tiles."""
@@ -420,6 +411,21 @@ class Codec:
 
     def _open(self, data: bytes, max_pixels: int) -> Source:
         return self._synthesize([self._unpack(data, max_pixels)])[0]
+
+    def _strips(self, latents: Latents, coded: Coded, region: Region | None) -> Strips:
+        if latents.mode == ARRAY_MODE:
+            raise ImageError("the file holds an array and no picture; it has no rows of pixels")
+        crop = crop_of(region, latents.width, latents.height)
+        label = Label.of(latents)
+        if self.is_large(label.width, label.height):
+            rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
+        else:
+            picture = picture_in(self._synthesize([(latents, coded)])[0])
+            rows = iter([picture.pixels[crop.rows, crop.columns]])
+        alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
+        return Strips(
+            crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif
+        )
 
     def _unpack(self, data: bytes, max_pixels: int) -> tuple[Latents, Coded]:
         return unpack(data, self.bundle, self._prior, self._transforms.input, max_pixels=max_pixels)

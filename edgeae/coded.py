@@ -28,7 +28,7 @@ class Coded:
     symbols: NDArray[np.int16]  # (C, h, w)
     z: NDArray[np.int16]  # (Cz, hz, wz), (0, 0, 0) without hyper-latents
     y_hat: NDArray[np.floating]  # (C, h, w), what the decoder network takes, or NO_Y_HAT
-    sections: Sequence[Section]  # in coding order
+    sections: Sequence[Section]  # in coding order; none of what was decoded just now
 
     @property
     def bits(self) -> float:

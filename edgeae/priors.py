@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     # differences from the means in steps (n,), table rows (n,) -> symbols (n,)
     Rounder: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.int16]]
-    # step, its mask, table rows (C, h, w) of this step and those before
-    Fill: TypeAlias = Callable[[int, NDArray[np.bool_], NDArray[np.uint8]], None]
 
 HYPER_HALO = 1  # hyper-latents around that either hyper graph sees; edgeae_export checks it
 
@@ -177,19 +175,26 @@ class Hyperprior:
         """Return the latents in the sections of hyper-latents and steps."""
         shape, hyper = self.shapes(height, width)
         flat = decoder.decode(_channel_indexes(hyper), self._channel_tables, last=False)
+        z = flat.reshape(hyper)
         symbols = np.zeros(shape, np.int16)
+        y_hat = self._means_of(symbols)
         last_step = len(self._masks) - 1
-
-        def fill(step: int, mask: NDArray[np.bool_], index: NDArray[np.uint8]) -> None:
-            rows = gather(index, mask)
+        for step, mask in enumerate(self._masks):
+            # The rows of all latents take much memory: they go before those of this step are used.
+            rows = gather(self._means(z, symbols, y_hat, step), mask)
             values = decoder.decode(rows, self._scale_tables, last=step == last_step)
             scatter(symbols, mask, values)
-
-        return self._known(symbols, flat.reshape(hyper), fill)
+        _add(y_hat, symbols)
+        return Coded(symbols, z, y_hat, ())
 
     def restore(self, symbols: NDArray[np.int16], z: NDArray[np.int16]) -> Coded:
         """Return means and table rows for known symbols."""
-        return self._known(symbols, z, lambda _step, _mask, _index: None)
+        y_hat = self._means_of(symbols)
+        index = np.empty(symbols.shape, np.uint8)
+        for step, mask in enumerate(self._masks):
+            overlay(index, self._means(z, symbols, y_hat, step), mask)
+        _add(y_hat, symbols)
+        return Coded(symbols, z, y_hat, self._sections(z, symbols, index))
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the shapes of latents and hyper-latents."""
@@ -293,32 +298,36 @@ class Hyperprior:
             run_all(tiles, work, workers)
         return Coded(symbols, z, y_hat, self._sections(z, symbols, index))
 
-    def _known(
-        self, symbols: NDArray[np.int16], z: NDArray[np.int16], fill: Fill
-    ) -> Coded:
-        """Return means and rows of ``symbols``, which ``fill`` completes step by step.
+    def _means_of(self, symbols: NDArray[np.int16]) -> NDArray[np.floating]:
+        """Return room for the means of all latents.
 
-        Of large pictures y_hat is float16: a latent of 100 steps is off by 0.03, which no one sees.
+        Of large pictures they are float16: a mean of 100 steps is off by 0.03, which no one sees.
         """
-        of = self._manifest
-        height, width = (length * of.hyper_stride for length in z.shape[1:])
-        tiles = self._tiles(height, width)
-        index = np.empty(symbols.shape, np.uint8)
-        y_hat = np.empty(symbols.shape, np.float16 if len(tiles) * len(tiles[0]) > 1 else np.float32)
+        tiles = self._tiles(*(length * self._manifest.stride for length in symbols.shape[1:]))
+        large = len(tiles) * len(tiles[0]) > 1
+        return np.empty(symbols.shape, np.float16 if large else np.float32)
+
+    def _means(
+        self,
+        z: NDArray[np.int16],
+        symbols: NDArray[np.int16],
+        y_hat: NDArray[np.floating],
+        step: int,
+    ) -> NDArray[np.uint8]:
+        """Write the means of a step into ``y_hat``; return its table rows, (C, h, w)."""
+        of, mask = self._manifest, self._masks[step]
+        tiles = self._tiles(*(length * of.stride for length in symbols.shape[1:]))
         graph, workers = self._decoders.for_tiles(tiles)
-        for step, mask in enumerate(self._masks):
+        index = np.empty(symbols.shape, np.uint8)
 
-            def work(tile: Tile, step: int = step, mask: NDArray[np.bool_] = mask) -> None:
-                mean, found = self._predict(graph, z, symbols, step, tile)
-                latents = tile.over(of.stride)
-                overlay(index[:, *latents.kept], found, mask)
-                overlay(y_hat[:, *latents.kept], mean, mask)
+        def work(tile: Tile) -> None:
+            mean, found = self._predict(graph, z, symbols, step, tile)
+            latents = tile.over(of.stride)
+            index[:, *latents.kept] = found
+            overlay(y_hat[:, *latents.kept], mean, mask)
 
-            run_all(tiles, work, workers)
-            fill(step, mask, index)
-        for channel, values in zip(y_hat, symbols, strict=True):
-            channel += values
-        return Coded(symbols, z, y_hat, self._sections(z, symbols, index))
+        run_all(tiles, work, workers)
+        return index
 
     def _predict(
         self,
@@ -412,6 +421,12 @@ def check_known_answer(bundle: Bundle, run: Run) -> None:
             f"manifest says {answer.index_sha256}; this onnxruntime would decode noise, install "
             f"another version of it"
         )
+
+
+def _add(y_hat: NDArray[np.floating], symbols: NDArray[np.int16]) -> None:
+    """Add symbols to their means, channel by channel: in between all would be float32."""
+    for means, values in zip(y_hat, symbols, strict=True):
+        means += values
 
 
 def _check_shapes(

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import draw_values, payload_sections, sections
 
-from edgeae.entropy.rans import Decoder, Section, encode
+from edgeae.entropy import rans
+from edgeae.entropy.rans import Decoder, Section, encode, payload_bits
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
 
@@ -431,3 +432,26 @@ def test_inputs_are_left_as_they_were(part: Section, lanes_log2: int) -> None:
     payload, _ = encode([part], lanes_log2=lanes_log2)
     assert decode(payload, lanes_log2, [part]) == [symbols.tolist()]
     np.testing.assert_array_equal(part.indexes, indexes)
+
+
+@pytest.mark.parametrize("lanes_log2", [0, 6, 10, None])
+def test_blocks_of_symbols_change_no_byte(
+    lanes_log2: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = [laplace_section(size, seed=size) for size in (3000, 0, 5123)]
+    whole = encode(sections, lanes_log2=lanes_log2)
+    monkeypatch.setattr(rans, "BLOCK", 1024)
+    assert encode(sections, lanes_log2=whole[1]) == whole
+    assert payload_bits(sections) == pytest.approx(8 * len(whole[0]), rel=0.02, abs=400)
+    decoder = Decoder(*whole)
+    for number, section in enumerate(sections, 1):
+        found = decoder.decode(section.indexes, section.tables, last=number == len(sections))
+        np.testing.assert_array_equal(found, section.symbols)
+    if lanes_log2 is None:
+        monkeypatch.setattr(rans, "SYMBOLS_PER_LANE", 1)  # as many as very large pictures have
+        many, lanes = encode(sections)
+        assert lanes == rans.MAX_LANES_LOG2
+        found = Decoder(many, lanes).decode(
+            sections[0].indexes, sections[0].tables, last=False
+        )
+        np.testing.assert_array_equal(found, sections[0].symbols)

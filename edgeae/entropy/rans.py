@@ -92,18 +92,8 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     lanes = 1 << lanes_log2
     # Many symbols take much memory as lists: then they are listed when it is their turn.
     backwards = iter(map(_part, reversed(sections)) if parts is None else reversed(parts))
-    part = next(backwards)
-    seeded = min(part.bypass.size, 16 * lanes)
-    seed = np.zeros(16 * lanes, np.uint8)
-    seed[:seeded] = part.bypass[part.bypass.size - seeded :]
-    states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
-    capacity = part.symbols.size + part.classes.size
-    coder = (RowEncoder if lanes >= ROW_LANES else ScalarEncoder)(states, capacity)
-    bypass = [part.bypass[: part.bypass.size - seeded]]
-    part.push(coder)
-    for part in backwards:
-        part.push(coder)
-        bypass.insert(0, part.bypass)
+    coder, last_bypass = _begin(next(backwards), lanes)
+    bypass = [last_bypass, *map(partial(_push, coder=coder), backwards)][::-1]
     high = (coder.states >> 16).astype(np.int64)
     widths = np.frexp(high)[1] - 1
     tail = [
@@ -113,6 +103,25 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     ]
     words = np.concatenate([coder.states.astype(np.uint16), coder.words])
     return words.astype("<u2", copy=False).tobytes() + to_tail(np.concatenate(tail)), lanes_log2
+
+
+def _begin(part: _Part, lanes: int) -> tuple[RowEncoder | ScalarEncoder, NDArray[np.uint8]]:
+    """Return the coder, seeded by the last bypass bits and given the last part; the other bits."""
+    seeded = min(part.bypass.size, 16 * lanes)
+    rest = part.bypass.size - seeded
+    seed = np.zeros(16 * lanes, np.uint8)
+    seed[:seeded] = part.bypass[rest:]
+    states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
+    capacity = part.symbols.size + part.classes.size
+    coder = (RowEncoder if lanes >= ROW_LANES else ScalarEncoder)(states, capacity)
+    return coder, _push(part, coder)[:rest]
+
+
+def _push(part: _Part, coder: RowEncoder | ScalarEncoder) -> NDArray[np.uint8]:
+    """Give all lists of a part to the coder, the last one first; return the bypass bits."""
+    for positions in part.lists():
+        coder.push(positions, part.tables)
+    return part.bypass
 
 
 def payload_bits(sections: Sequence[Section]) -> float:
@@ -294,15 +303,10 @@ class _Part:
     @property
     def cost_bits(self) -> float:
         cost = self.tables.symbol_cost_bits
-        lists = sum(cost[positions].sum() for positions in self._lists())
+        lists = sum(cost[positions].sum() for positions in self.lists())
         return float(lists) + self.bypass.size
 
-    def push(self, coder: RowEncoder | ScalarEncoder) -> None:
-        """Give all lists to the coder, the last one first."""
-        for positions in self._lists():
-            coder.push(positions, self.tables)
-
-    def _lists(self) -> Iterator[NDArray[np.int32]]:
+    def lists(self) -> Iterator[NDArray[np.int32]]:
         """Yield positions in the flat tables, the last ones first.
 
         Each list begins with the first lane: BLOCK is a multiple of their number.

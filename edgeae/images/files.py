@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -113,6 +114,13 @@ def picture_from_image(
     ImageError
         As for ``read_picture``.
     """
+    return _picture(*_parts(image, max_pixels, exif))
+
+
+def _parts(
+    image: Image.Image, max_pixels: int, exif: bytes | None
+) -> tuple[Picture, int]:
+    """Return the picture in an image as it is stored, and the orientation that it is seen in."""
     check_size(*image.size, max_pixels)
     notes = [] if (frames := _frame_count(image)) == 1 else [f"first of {frames} frames"]
     if image.mode not in WIDE_MODES and _stores_16_bits(image):
@@ -127,9 +135,12 @@ def picture_from_image(
     with damage_as_image_error(image.format or "image"):
         pixels, alpha = _samples(image, transform)
         exif, orientation = _exif_and_orientation(image, exif, notes)
-    pixels = upright(pixels, orientation)
-    alpha = None if alpha is None else upright(alpha, orientation)
-    return Picture(pixels, alpha, _icc(image), exif, tuple(notes))
+    return Picture(pixels, alpha, _icc(image), exif, tuple(notes)), orientation
+
+
+def _picture(stored: Picture, orientation: int) -> Picture:
+    alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
+    return replace(stored, pixels=upright(stored.pixels, orientation), alpha=alpha)
 
 
 def to_picture(image: Picture | Image.Image | NDArray[Any]) -> Picture:
@@ -269,8 +280,13 @@ def _read_stream(stream: BinaryIO, max_pixels: int) -> Picture:
         prefix = stream.read(PREFIX_BYTES)
     if not prefix:
         raise ImageError("the file is empty")
+    return _picture(*_read_parts(stream, prefix, max_pixels))
+
+
+def _read_parts(stream: BinaryIO, prefix: bytes, max_pixels: int) -> tuple[Picture, int]:
+    # Pillow's form of the picture must go before the picture is turned: three would be much.
     with _identify(stream, prefix) as image:
-        return picture_from_image(image, max_pixels=max_pixels)
+        return _parts(image, max_pixels, None)
 
 
 def _identify(stream: BinaryIO, prefix: bytes) -> Image.Image:
