@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgeae.coded import Coded
     from edgeae.crops import Region
     from edgeae.images.picture import Picture
     from edgeae.inputs import ImageLike, Source
     from edgeae.latents import Latents
-    from edgeae.coded import Coded
 
 
 class Codec:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeae.bundle import Bundle
-    from edgeae.inputs import ImageLike, Source
     from edgeae.coded import Coded
+    from edgeae.inputs import ImageLike, Source
     from edgeae.priors import Prior
     from edgeae.rate_control import Target, TargetBpp, TargetSize
     from edgeae.transforms import Transforms
@@ -61,9 +61,7 @@ class Label:
     @classmethod
     def of(cls, source: Source | Latents) -> Label:
         """Return what is beside the samples of ``source``."""
-        return cls(
-            source.width, source.height, source.mode, source.alpha, source.icc, source.exif
-        )
+        return cls(source.width, source.height, source.mode, source.alpha, source.icc, source.exif)
 
 
 class SourceEncoder:
@@ -151,9 +149,7 @@ class SourceEncoder:
 
         return trials.reach_psnr(target.psnr_db, picture.pixels, render)
 
-    def _analyse(
-        self, sources: Sequence[Source], *, keeps_y: bool
-    ) -> list[NDArray[np.floating]]:
+    def _analyse(self, sources: Sequence[Source], *, keeps_y: bool) -> list[NDArray[np.floating]]:
         """Return the latents of each before rounding.
 
         Of large pictures they are float16 unless ``keeps_y``: half the memory, and a latent of 100

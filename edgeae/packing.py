@@ -15,8 +15,8 @@ from edgeae.planes import decode_plane, encode_plane
 
 if TYPE_CHECKING:
     from edgeae.bundle import Bundle
-    from edgeae.inputs import Input
     from edgeae.coded import Coded
+    from edgeae.inputs import Input
     from edgeae.priors import Prior
 
 

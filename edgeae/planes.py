@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,8 +111,8 @@ def _minus_up(plane: Plane) -> Plane:
 
 
 def _plus_up(residual: Plane) -> Plane:
-    for row, above in zip(residual[1:], residual, strict=False):
-        row += above
+    for above, row in pairwise(residual):
+        np.add(row, above, out=row)
     return residual
 
 

@@ -151,7 +151,8 @@ class Hyperprior:
         gains = self.gains(quality)[:, np.newaxis, np.newaxis]
 
         def scaled(tile: Tile) -> NDArray[np.float32]:
-            return np.multiply(y[:, *tile.kept], gains, dtype=np.float32)
+            in_steps: NDArray[np.float32] = np.multiply(y[:, *tile.kept], gains, dtype=np.float32)
+            return in_steps
 
         keep = y.dtype == np.float32
         if effort == 0:
@@ -230,9 +231,7 @@ class Hyperprior:
 
         return refined(first, missing, (partial(round_to, z=first.z), round_by_trial))
 
-    def _nearest(
-        self, residual: NDArray[np.float32], rows: NDArray[np.uint8]
-    ) -> NDArray[np.int16]:
+    def _nearest(self, residual: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[np.int16]:
         symbols = nearest(residual, self._scale_tables.VALUE_LIMIT)
         symbols[rows == 0] = 0
         return symbols
@@ -364,9 +363,7 @@ class Hyperprior:
         if of.halo is None or not needs_tiles(height, width):
             return whole(height, width)
         halo = HYPER_HALO * of.hyper_stride
-        return tiles_of(
-            height, width, multiple=of.multiple, stride=of.hyper_stride, halo=halo
-        )
+        return tiles_of(height, width, multiple=of.multiple, stride=of.hyper_stride, halo=halo)
 
     def _sections(
         self, z: NDArray[np.int16], symbols: NDArray[np.int16], index: NDArray[np.uint8]
@@ -426,7 +423,7 @@ def check_known_answer(bundle: Bundle, run: Run) -> None:
 def _add(y_hat: NDArray[np.floating], symbols: NDArray[np.int16]) -> None:
     """Add symbols to their means, channel by channel: in between all would be float32."""
     for means, values in zip(y_hat, symbols, strict=True):
-        means += values
+        np.add(means, values, out=means, casting="same_kind")
 
 
 def _check_shapes(

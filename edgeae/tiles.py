@@ -123,7 +123,8 @@ def tiles_of(
 ) -> list[list[Tile]]:
     """Return the tiles of a picture, row by row; parameters are those of `spans`."""
     rows, columns = (
-        spans(length, multiple=multiple, stride=stride, halo=halo, side=side) for length in (height, width)
+        spans(length, multiple=multiple, stride=stride, halo=halo, side=side)
+        for length in (height, width)
     )
     return [[Tile(row, column) for column in columns] for row in rows]
 
@@ -158,9 +159,7 @@ def run_rows(
         pool.shutdown(cancel_futures=True)
 
 
-def run_all(
-    rows: Iterable[Sequence[Tile]], work: Callable[[Tile], object], workers: int
-) -> None:
+def run_all(rows: Iterable[Sequence[Tile]], work: Callable[[Tile], object], workers: int) -> None:
     """Do ``work`` on every tile; each writes its own result."""
     for _ in run_rows(rows, work, workers):
         pass

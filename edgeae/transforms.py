@@ -63,7 +63,8 @@ class Transforms:
         check_precision(bundle, precision)
         self.manifest = bundle.manifest
         self._encoders, self._decoders = (
-            _open_pair(bundle, name, precision, provider, threads) for name in ("encoder", "decoder")
+            _open_pair(bundle, name, precision, provider, threads)
+            for name in ("encoder", "decoder")
         )
         self.encoder, self.decoder = self._encoders.whole, self._decoders.whole
         self.input: Input = INPUTS[bundle.manifest.input](bundle.manifest)
@@ -107,9 +108,7 @@ class Transforms:
         known = self.manifest.halo is not None and self.manifest.fixed_size is None
         return known and needs_tiles(*self.input.padded(height, width))
 
-    def analyse_large(
-        self, source: Source, dtype: type[_Float]
-    ) -> NDArray[_Float]:
+    def analyse_large(self, source: Source, dtype: type[_Float]) -> NDArray[_Float]:
         """Return the latents (C, h, w) of a large picture before rounding."""
         return self._analyse_tiles(picture_in(source).pixels, dtype)
 
@@ -223,21 +222,15 @@ class Transforms:
             return picture_in(self._restore_whole([Picture(pixels)])[0]).pixels
 
         multiple, halo = self.manifest.multiple, self.manifest.halo or 0
-        pixels = run_in_tiles(
-            picture.pixels, work, multiple=multiple, halo=halo, side=RESTORE_SIDE
-        )
+        pixels = run_in_tiles(picture.pixels, work, multiple=multiple, halo=halo, side=RESTORE_SIDE)
         return replace(picture, pixels=pixels, notes=())
 
     def _tiles(self, height: int, width: int) -> list[list[Tile]]:
         """Return the tiles of a large padded picture."""
         of = self.manifest
-        return tiles_of(
-            height, width, multiple=of.multiple, stride=of.stride, halo=of.halo or 0
-        )
+        return tiles_of(height, width, multiple=of.multiple, stride=of.stride, halo=of.halo or 0)
 
-    def _analyse_tiles(
-        self, pixels: NDArray[np.uint8], dtype: type[_Float]
-    ) -> NDArray[_Float]:
+    def _analyse_tiles(self, pixels: NDArray[np.uint8], dtype: type[_Float]) -> NDArray[_Float]:
         """Return the latents (C, h, w) of (H, W) or (H, W, 3) pixels, which are padded here."""
         height, width = self.input.padded(*pixels.shape[:2])
         y = np.empty(self.manifest.latents_shape(height, width), dtype)
@@ -246,7 +239,9 @@ class Transforms:
 
         def work(tile: Tile) -> None:
             rows, columns = tile.seen
-            seen = extend(pixels[rows, columns], rows.stop - rows.start, columns.stop - columns.start)
+            seen = extend(
+                pixels[rows, columns], rows.stop - rows.start, columns.stop - columns.start
+            )
             samples = with_channels(seen, self.manifest)[np.newaxis]
             (found,) = graph.run(pixels=np.ascontiguousarray(samples))
             latents = tile.over(self.manifest.stride)

@@ -33,8 +33,8 @@ from edgeae.spots import choose_spots
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeae.manifest import Manifest
     from edgeae.coded import Coded
+    from edgeae.manifest import Manifest
     from edgeae.priors import Prior
 
     Write: TypeAlias = Callable[[int, Coded], bytes]  # quality in hundredths -> file

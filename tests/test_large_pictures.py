@@ -25,7 +25,6 @@ from edgeae.images.picture import Picture
 from edgeae.metrics import psnr_db
 from edgeae.rate_control import TargetBpp, TargetPsnr
 
-
 Pixels = NDArray[np.uint8]
 QUALITIES = (20, 95)
 
@@ -79,9 +78,7 @@ def test_a_file_decodes_with_and_without_tiles(
     assert np.abs(tiled.astype(int) - pixels).max() <= 1  # half precision
     made = codec.compress(large, quality)
     assert len(made) == pytest.approx(len(file), rel=0.002)
-    assert psnr_db(large, codec.decompress(made)) == pytest.approx(
-        psnr_db(large, pixels), abs=0.02
-    )
+    assert psnr_db(large, codec.decompress(made)) == pytest.approx(psnr_db(large, pixels), abs=0.02)
 
 
 def test_latents_and_pixels_of_the_product_are_those_of_the_whole(
@@ -226,7 +223,8 @@ class TestCommand:
         small_tiles()
         target = packed.with_suffix(f".{suffix}")
         done = CliRunner().invoke(
-            app, ["decompress", str(packed), "-o", str(target), "--region", "30,40,200,150", "--json"]
+            app,
+            ["decompress", str(packed), "-o", str(target), "--region", "30,40,200,150", "--json"],
         )
         assert done.exit_code == 0
         said = json.loads(done.stdout)

@@ -451,7 +451,5 @@ def test_blocks_of_symbols_change_no_byte(
         monkeypatch.setattr(rans, "SYMBOLS_PER_LANE", 1)  # as many as very large pictures have
         many, lanes = encode(sections)
         assert lanes == rans.MAX_LANES_LOG2
-        found = Decoder(many, lanes).decode(
-            sections[0].indexes, sections[0].tables, last=False
-        )
+        found = Decoder(many, lanes).decode(sections[0].indexes, sections[0].tables, last=False)
         np.testing.assert_array_equal(found, sections[0].symbols)

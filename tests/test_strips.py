@@ -23,7 +23,9 @@ def samples(mode: str, height: int = 75, width: int = 53) -> NDArray[np.uint8]:
     """A ramp, a flat part and noise: every filter of PNG has rows that it suits."""
     y, x = np.mgrid[:height, :width]
     shape = (height, width, *SHAPES[mode])
-    values = np.broadcast_to((3 * x + 5 * y).reshape(height, width, *(1,) * len(SHAPES[mode])), shape)
+    values = np.broadcast_to(
+        (3 * x + 5 * y).reshape(height, width, *(1,) * len(SHAPES[mode])), shape
+    )
     noise = np.random.default_rng(3).integers(0, 256, shape)
     mixed = np.where(y.reshape(*y.shape, *(1,) * len(SHAPES[mode])) < 25, noise, values)
     return mixed.astype(np.uint8)

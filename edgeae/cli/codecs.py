@@ -14,14 +14,16 @@ if TYPE_CHECKING:
         """A picture, an array, or what is left of it."""
 
         @property
-        def width(self) -> int: ...
+        def width(self) -> int:
+            """As of a picture."""
 
         @property
-        def height(self) -> int: ...
+        def height(self) -> int:
+            """As of a picture."""
 
         @property
-        def mode(self) -> str: ...
-
+        def mode(self) -> str:
+            """As of a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

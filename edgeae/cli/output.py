@@ -55,7 +55,7 @@ def write(data: bytes | Iterable[bytes], target: Path | None, *, force: bool) ->
         with _temporary(file) as temporary:
             count = _write_through(temporary, pieces)
             _publish(temporary, file, force=force)
-        return count
+            return count
     except BrokenPipeError:
         raise
     except OSError as error:

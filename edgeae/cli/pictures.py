@@ -40,7 +40,13 @@ from edgeae.cli.options import (
 )
 from edgeae.cli.packed import Packed, holds_array, read_packed
 from edgeae.cli.sizes import readable_bytes
-from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, ending_of, source_files, source_pieces
+from edgeae.cli.sources import (
+    ARRAY_SUFFIX,
+    PICTURE_SUFFIXES,
+    ending_of,
+    source_files,
+    source_pieces,
+)
 from edgeae.cli.stream import Work, run
 from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize

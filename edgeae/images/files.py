@@ -117,9 +117,7 @@ def picture_from_image(
     return _picture(*_parts(image, max_pixels, exif))
 
 
-def _parts(
-    image: Image.Image, max_pixels: int, exif: bytes | None
-) -> tuple[Picture, int]:
+def _parts(image: Image.Image, max_pixels: int, exif: bytes | None) -> tuple[Picture, int]:
     """Return the picture in an image as it is stored, and the orientation that it is seen in."""
     check_size(*image.size, max_pixels)
     notes = [] if (frames := _frame_count(image)) == 1 else [f"first of {frames} frames"]

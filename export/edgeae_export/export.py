@@ -1,7 +1,8 @@
 """A checkpoint becomes a bundle.
 
     weights -> graphs -> proof of the integer bound, check of the halo -> tables from histograms ->
-    parity with the networks -> files -> rate and distortion of the finished product -> manifest and card
+    parity with the networks -> files -> rate and distortion of the finished product -> manifest
+    and card
 
 A folder appears under its name only when everything has passed.
 """

@@ -1,4 +1,4 @@
-"""How far the photo codec's networks see: the sum of their layers, checked by running the graphs."""
+"""How far the photo codec's networks see: the sum of their layers, checked by running graphs."""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from export.random_codec import SMALL, random_model
 
 from edgeae.errors import BoundError
 from edgeae_export.halo import check_halo, photo_halo
 from edgeae_export.photo_graphs import photo_graphs
+from export.random_codec import SMALL, random_model
 
 
 def test_each_block_sees_one_position_farther() -> None:
