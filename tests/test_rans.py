@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import draw_values, payload_sections, sections
 
-from edgeae.entropy import lanes
+from edgeae.entropy import lanes, rans
 from edgeae.entropy.build_kernel import build
 from edgeae.entropy.kernel import load
-from edgeae.entropy.rans import Decoder, Section, encode
+from edgeae.entropy.rans import Decoder, Section, encode, payload_bits
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
 
@@ -212,7 +212,7 @@ def test_any_integer_type_gives_the_same_bytes(dtype: type[np.generic]) -> None:
     other = Section(symbols.astype(dtype), part.indexes.astype(dtype), part.tables)
     assert encode([other], lanes_log2=6)[0] == expected
     decoded = Decoder(expected, 6).decode(other.indexes, part.tables, last=True)
-    assert decoded.dtype == np.int32
+    assert decoded.dtype == np.int16
     assert decoded.tolist() == symbols.tolist()
 
 
@@ -451,3 +451,24 @@ def test_inputs_are_left_as_they_were(part: Section, lanes_log2: int) -> None:
     payload, _ = encode([part], lanes_log2=lanes_log2)
     assert decode(payload, lanes_log2, [part]) == [symbols.tolist()]
     np.testing.assert_array_equal(part.indexes, indexes)
+
+
+@pytest.mark.parametrize("lanes_log2", [0, 6, 10, None])
+def test_blocks_of_symbols_change_no_byte(
+    lanes_log2: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = [laplace_section(size, seed=size) for size in (3000, 0, 5123)]
+    whole = encode(sections, lanes_log2=lanes_log2)
+    monkeypatch.setattr(rans, "BLOCK", 1024)
+    assert encode(sections, lanes_log2=whole[1]) == whole
+    decoder = Decoder(*whole)
+    for number, section in enumerate(sections, 1):
+        found = decoder.decode(section.indexes, section.tables, last=number == len(sections))
+        np.testing.assert_array_equal(found, section.symbols)
+    if lanes_log2 is None:
+        assert payload_bits(sections) == pytest.approx(8 * len(whole[0]), rel=0.02, abs=400)
+        monkeypatch.setattr(rans, "SYMBOLS_PER_LANE", 1)  # as many as very large pictures have
+        many, lanes = encode(sections)
+        assert lanes == rans.MAX_LANES_LOG2
+        found = Decoder(many, lanes).decode(sections[0].indexes, sections[0].tables, last=False)
+        np.testing.assert_array_equal(found, sections[0].symbols)
