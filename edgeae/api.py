@@ -19,6 +19,7 @@ from edgeae.precision import AUTO
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgeae.crops import Region
     from edgeae.inputs import ImageLike
     from edgeae.rate_control import Target
 
@@ -85,6 +86,7 @@ def decompress(
     precision: str = AUTO,
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    region: Region | None = None,
 ) -> NDArray[Any]:
     """Return the picture in an ``.eae`` file.
 
@@ -98,6 +100,9 @@ def decompress(
         As of `compress`.
     max_pixels : int
         Refuse a file that says its picture has more.
+    region : (x, y, width, height), optional
+        Pixels of the part that is wanted; exactly what the whole picture has there. Of a large
+        picture only the tiles that it meets are decoded.
 
     Returns
     -------
@@ -106,6 +111,8 @@ def decompress(
 
     Raises
     ------
+    BoundError
+        The region is not within the picture.
     BundleError
         The bundle is missing, changed, or not the one the file was made with.
     ContainerError
@@ -115,7 +122,8 @@ def decompress(
     """
     coding_id = read_header(data).coding_id
     path = find_by_coding_id(coding_id) if model is None else find_bundle(model)
-    return _codec(path, provider, precision, threads).decompress(data, max_pixels=max_pixels)
+    codec = _codec(path, provider, precision, threads)
+    return codec.decompress(data, region=region, max_pixels=max_pixels)
 
 
 def probe(data: bytes) -> Header:

@@ -12,12 +12,17 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgeae.autoencoder import Autoencoder
 from edgeae.batches import windows
 from edgeae.bundle import DEFAULT_MODEL, FP32, INT8, Bundle, find_bundle
-from edgeae.container import MAX_PIXELS
-from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, SourceEncoder
+from edgeae.container import ARRAY_MODE, MAX_PIXELS, read_header
+from edgeae.crops import crop_of
+from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, Label, SourceEncoder
+from edgeae.errors import ImageError
 from edgeae.graphs import default_threads
+from edgeae.images.strips import Strips
 from edgeae.inputs import picture_in
 from edgeae.packing import check_coding_id, pack, restore, unpack
 from edgeae.precision import AUTO
@@ -29,13 +34,13 @@ from edgeae.transforms import Transforms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from edgeae.coded import Coded
+    from edgeae.crops import Region
     from edgeae.images.picture import Picture
     from edgeae.inputs import ImageLike, Source
     from edgeae.latents import Latents
-    from edgeae.priors import Coded
 
 
 class Codec:
@@ -110,6 +115,15 @@ class Codec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self).load, **self._asked), (self.bundle.path,)
+
+    def prepare_encoding(self) -> None:
+        """Begin to make the sessions that encoding needs, each in a thread of its own."""
+        self._transforms.encoder.prepare()
+        self._prior.prepare()
+
+    def prepare_decoding(self) -> None:
+        """Begin to make the decoder's session in a thread, while symbols are decoded."""
+        self._transforms.decoder.prepare()
 
     @property
     def asked_provider(self) -> str:
@@ -201,12 +215,15 @@ class Codec:
 
     def reach_many(
         self,
-        images: Sequence[ImageLike],
+        images: Iterable[ImageLike],
         quality: float = DEFAULT_QUALITY,
         *,
         effort: int = DEFAULT_EFFORT,
     ) -> list[Encoding]:
-        """Return what `reach` does of each; those of equal size run as one batch if they can."""
+        """Return what `reach` does of each; those of equal size run as one batch if they can.
+
+        Pixels that only ``images`` has, an iterator, are let go before the latents are rounded.
+        """
         return self._source_encoder.at_quality(images, quality, effort)
 
     def decode(self, latents: Latents) -> Picture:
@@ -342,11 +359,35 @@ class Codec:
         for window in self._transforms.read(images):
             yield from map(self.file_of, self.reach_many(window, quality, effort=effort))
 
-    def decompress(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
-        """Return (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8; errors are of `from_bytes`.
+    def decompress(
+        self, data: bytes, *, region: Region | None = None, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[Any]:
+        """Return (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8.
 
         Of a bundle whose input is "array", float32 of its shape.
+
+        Parameters
+        ----------
+        data : bytes
+            An ``.eae`` file.
+        region : (x, y, width, height), optional
+            Pixels of the part that is wanted: exactly what all of the picture has there, from the
+            tiles of a large picture that it meets. All symbols are decoded for it.
+        max_pixels : int
+            As of `from_bytes`.
+
+        Raises
+        ------
+        BoundError
+            The region is not within the picture.
+        BundleError, ContainerError
+            Of `from_bytes`.
+        ImageError
+            A region of an array.
         """
+        header = read_header(data)
+        if region is not None or self.is_large(header.width, header.height):
+            return self.decompress_strips(data, region=region, max_pixels=max_pixels).array()
         return self._transforms.input.to_array(self._open(data, max_pixels))
 
     def decompress_many(
@@ -361,12 +402,36 @@ class Codec:
         ):
             yield from map(self._transforms.input.to_array, self._synthesize(window))
 
-    def decompress_picture(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
-        """Return the picture with its metadata; the errors are those of `from_bytes`.
+    def decompress_picture(
+        self, data: bytes, *, region: Region | None = None, max_pixels: int = MAX_PIXELS
+    ) -> Picture:
+        """Return the picture with its metadata; parameters and errors are those of `decompress`.
 
         ImageError if the file holds an array.
         """
+        header = read_header(data)
+        if region is not None or self.is_large(header.width, header.height):
+            return self.decompress_strips(data, region=region, max_pixels=max_pixels).picture()
         return picture_in(self._open(data, max_pixels))
+
+    def decompress_strips(
+        self, data: bytes, *, region: Region | None = None, max_pixels: int = MAX_PIXELS
+    ) -> Strips:
+        """Return the picture some rows at a time; parameters and errors are of `decompress`.
+
+        What is wrong with the file is raised here, before the first row. Of a large picture no
+        more than two rows of tiles are in memory, beside two bytes for each of its latents.
+        """
+        return self._strips(*self._unpack(data, max_pixels), region)
+
+    def decode_strips(self, latents: Latents, *, region: Region | None = None) -> Strips:
+        """Return what `decompress_strips` does, of latents; the errors are those of `decode`."""
+        coded = restore(latents, self.bundle, self._prior, self._transforms.input)
+        return self._strips(latents, coded, region)
+
+    def is_large(self, width: int, height: int) -> bool:
+        """Return whether pictures of this size, in pixels, are worked on in tiles."""
+        return self._transforms.is_large(height, width)
 
     def check_plain(self) -> None:
         """Raise BundleError unless latents can be decoded by themselves, in a plain autoencoder."""
@@ -378,6 +443,21 @@ class Codec:
 
     def _open(self, data: bytes, max_pixels: int) -> Source:
         return self._synthesize([self._unpack(data, max_pixels)])[0]
+
+    def _strips(self, latents: Latents, coded: Coded, region: Region | None) -> Strips:
+        if latents.mode == ARRAY_MODE:
+            raise ImageError("the file holds an array and no picture; it has no rows of pixels")
+        crop = crop_of(region, latents.width, latents.height)
+        label = Label.of(latents)
+        if self.is_large(label.width, label.height):
+            rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
+        else:
+            picture = picture_in(self._synthesize([(latents, coded)])[0])
+            rows = iter([picture.pixels[crop.rows, crop.columns]])
+        alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
+        return Strips(
+            crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif
+        )
 
     def _unpack(self, data: bytes, max_pixels: int) -> tuple[Latents, Coded]:
         return unpack(data, self.bundle, self._prior, self._transforms.input, max_pixels=max_pixels)
@@ -392,3 +472,16 @@ class Codec:
             [latents.quality for latents, _ in pairs],
             [latents for latents, _ in pairs],
         )
+
+
+def _with_alpha(
+    strips: Iterator[NDArray[np.uint8]], alpha: NDArray[np.uint8] | None
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield rows of pixels with their share of ``alpha``, if there is any."""
+    if alpha is None:
+        yield from strips
+        return
+    top = 0
+    for rows in strips:
+        yield np.dstack((rows, alpha[top : top + len(rows)]))
+        top += len(rows)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # quality. He and Mitra, "rho-domain" rate control (2001), found the same of other codecs.
 BITS_PER_NONZERO = 4.7
 ZERO_BELOW = 0.6  # steps; about where rounding by rate and distortion gives a zero
+_POSITIONS = 1 << 16  # that tell enough about how many symbols are zero
 _SAMPLE = 256  # positions that tell enough about rounding errors
 _GRID = 1000  # hundredths of quality between those that are looked at; between them lines
 
@@ -39,7 +40,9 @@ class LatentForecast:
     """
 
     def __init__(self, y: NDArray[np.float32], gains: Gains) -> None:
-        self._magnitudes = np.abs(y).reshape(len(y), -1)
+        every = max(1, y[0].size // _POSITIONS) | 1
+        self._magnitudes = np.abs(y.reshape(len(y), -1)[:, ::every], dtype=np.float32)
+        self._share = self._magnitudes.shape[1] / y[0].size
         # An odd step, so that the sample does not stay in few columns.
         step = self._magnitudes.shape[1] // _SAMPLE | 1
         self._sample = np.ascontiguousarray(self._magnitudes[:, ::step])
@@ -58,7 +61,7 @@ class LatentForecast:
     def _log_bits(self, quality: int) -> float:
         threshold = ZERO_BELOW / self._gains(quality)[:, np.newaxis]
         nonzeros = np.count_nonzero(self._magnitudes > threshold)
-        return math.log(BITS_PER_NONZERO * (nonzeros + 1))
+        return math.log(BITS_PER_NONZERO * (nonzeros / self._share + 1))
 
     def _log_error(self, quality: int) -> float:
         gains = self._gains(quality)

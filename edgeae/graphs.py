@@ -12,10 +12,11 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from edgeae.errors import GraphError
+from edgeae.errors import EdgeaeError, GraphError
 from edgeae.providers import AUTO, CPU, CUDA, PROVIDERS, advice, fallback, requested
 
 if TYPE_CHECKING:
@@ -130,6 +131,14 @@ class Graph:
         shape = self._open()[1].get_inputs()[0].shape
         return bool(shape) and not isinstance(shape[0], int)
 
+    def prepare(self) -> None:
+        """Begin to make the session in a thread of its own, if more than one may be used.
+
+        What goes wrong there goes wrong again at the first run, and is said then.
+        """
+        if self._threads > 1 and self._session is None:
+            threading.Thread(target=self._prepare, name=f"prepare {self.name}").start()
+
     def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the outputs in the order of the signature.
 
@@ -151,8 +160,12 @@ class Graph:
 
     def try_session(self) -> None:
         """Make a session on the provider that was asked for and throw it away, whatever comes."""
-        with contextlib.suppress(GraphError):
+        with suppress(GraphError):
             self._create(self._model(), self._requested)
+
+    def _prepare(self) -> None:
+        with suppress(EdgeaeError):
+            self._open()
 
     def _run(
         self,

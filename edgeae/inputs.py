@@ -84,7 +84,7 @@ class PictureInput:
 
     def samples(self, source: Source) -> NDArray[np.uint8]:
         """Return (H', W', 1) or (H', W', 3); ImageError for colours where the bundle is grey."""
-        return pad(self._channels(source.pixels), self._manifest.multiple)  # type: ignore[union-attr]  # read above
+        return pad(with_channels(source.pixels, self._manifest), self._manifest.multiple)  # type: ignore[union-attr]  # read above
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
         """Return the size after padding."""
@@ -110,18 +110,6 @@ class PictureInput:
     def to_array(self, source: Source) -> NDArray[np.uint8]:
         """Return (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)."""
         return to_array(source)  # type: ignore[arg-type]  # `finish` made it
-
-    def _channels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if self._manifest.input_channels == 3:
-            return as_rgb(pixels)
-        if pixels.ndim == 2:
-            return pixels[..., np.newaxis]
-        if (pixels == pixels[..., :1]).all():
-            return pixels[..., :1]
-        raise ImageError(
-            f"a colour picture, but bundle {self._manifest.name} is for grey ones; convert "
-            f"the picture, or choose another model"
-        )
 
 
 class ArrayInput:
@@ -170,6 +158,26 @@ INPUTS: dict[str, type[PictureInput] | type[ArrayInput]] = {
     "grey": PictureInput,
     "array": ArrayInput,
 }
+
+
+def with_channels(pixels: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
+    """Return (H, W) or (H, W, 3) as (H, W, 1) or (H, W, 3), as the encoder takes it.
+
+    Raises
+    ------
+    ImageError
+        A colour picture, and a bundle for grey ones.
+    """
+    if manifest.input_channels == 3:
+        return as_rgb(pixels)
+    if pixels.ndim == 2:
+        return pixels[..., np.newaxis]
+    if (pixels == pixels[..., :1]).all():
+        return pixels[..., :1]
+    raise ImageError(
+        f"a colour picture, but bundle {manifest.name} is for grey ones; convert "
+        f"the picture, or choose another model"
+    )
 
 
 def picture_in(source: Source) -> Picture:

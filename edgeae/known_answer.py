@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edgeae.masks import gather, scatter
+from edgeae.masks import gather, none_known, scatter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,6 +92,7 @@ def index_sha256(
     known = np.zeros_like(later)
     digest = hashlib.sha256()
     for step, mask in enumerate(masks):
-        digest.update(np.ascontiguousarray(scale_indexes(z, known[np.newaxis], step)).tobytes())
+        symbols = known[np.newaxis] if step else none_known(len(known))  # as the codec does
+        digest.update(np.ascontiguousarray(scale_indexes(z, symbols, step)).tobytes())
         scatter(known, mask, gather(later, mask))
     return digest.hexdigest()

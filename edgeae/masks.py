@@ -35,6 +35,28 @@ def scatter(
     _phases(latents)[mask] = values.reshape(-1, height // PERIOD, width // PERIOD)
 
 
+def none_known(channels: int) -> NDArray[np.int16]:
+    """Return what the hyper-decoder is told of the symbols in step 0, (1, C, 1, 1) zeros.
+
+    One position stands for all, as its convolution of the symbols is 1x1 and its result is added to
+    what hyper-latents say of each: the same numbers as of zeros everywhere, without the work.
+    """
+    return np.zeros((1, channels, 1, 1), np.int16)
+
+
+def overlay(
+    latents: NDArray[_Scalar], values: NDArray[np.generic], mask: NDArray[np.bool_]
+) -> None:
+    """Copy the positions of ``mask`` (C, 2, 2) from ``values`` to ``latents``, both (C, h, w).
+
+    Either may be a part of a larger array that begins at an even row and column.
+    """
+    for dy in range(PERIOD):
+        for dx in range(PERIOD):
+            phase = mask[:, dy, dx], slice(dy, None, PERIOD), slice(dx, None, PERIOD)
+            latents[phase] = values[phase]
+
+
 def check_masks(masks: NDArray[np.bool_]) -> None:
     """Raise ValueError unless ``masks`` (n, C, 2, 2) hold each position just once, or n is 0."""
     if masks.dtype != np.bool_ or masks.ndim != 4 or masks.shape[2:] != (PERIOD, PERIOD):

@@ -15,8 +15,9 @@ from edgeae.planes import decode_plane, encode_plane
 
 if TYPE_CHECKING:
     from edgeae.bundle import Bundle
+    from edgeae.coded import Coded
     from edgeae.inputs import Input
-    from edgeae.priors import Coded, Prior
+    from edgeae.priors import Prior
 
 
 def pack(latents: Latents, coded: Coded, bundle: Bundle, plane: bytes | None = None) -> bytes:

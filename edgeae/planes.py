@@ -7,7 +7,8 @@ value. docs/FORMAT.md, section 8.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,11 @@ def encode_plane(plane: Plane) -> bytes:
     """Return ``plane``, (H, W) uint8 with H, W >= 1, coded with the filter that suits it best."""
     if plane.dtype != np.uint8 or plane.ndim != 2 or not plane.size:
         raise TypeError(f"plane is {plane.dtype} {plane.shape}, not uint8 of two dimensions")
-    if (plane == plane[0, 0]).all():
+    if plane.min() == plane.max():
         return bytes([_CONSTANT, plane[0, 0]])
-    trials = {
-        code: len(_deflate(residual(plane), _TRIAL_LEVEL))
-        for code, (residual, _) in _FILTERS.items()
-    }
+    trials = {code: sum(map(len, _deflate(plane, code, _TRIAL_LEVEL))) for code in _FILTERS}
     code = min(trials, key=trials.__getitem__)
-    return bytes([code]) + _deflate(_FILTERS[code][0](plane), _LEVEL)
+    return b"".join([bytes([code]), *_deflate(plane, code, _LEVEL)])
 
 
 def decode_plane(data: bytes, height: int, width: int) -> Plane:
@@ -62,9 +60,16 @@ def decode_plane(data: bytes, height: int, width: int) -> Plane:
     return plane(residual.reshape(height, width))
 
 
-def _deflate(residual: Plane, level: int) -> bytes:
+def _deflate(plane: Plane, code: int, level: int) -> Iterator[bytes]:
+    """Yield the deflated residuals of a filter, made of some rows at a time."""
     coder = zlib.compressobj(level, zlib.DEFLATED, _RAW_DEFLATE)
-    return coder.compress(np.ascontiguousarray(residual).data) + coder.flush()
+    residual, _ = _FILTERS[code]
+    rows = max(1, _CHUNK_BYTES // plane.shape[1])
+    for top in range(0, len(plane), rows):
+        above = min(top, 1)  # filters look at the row above
+        part = residual(plane[top - above : top + rows])[above:]
+        yield coder.compress(np.ascontiguousarray(part).data)
+    yield coder.flush()
 
 
 def _inflate(body: bytes, size: int) -> bytearray:
@@ -96,7 +101,9 @@ def _minus_left(plane: Plane) -> Plane:
 
 
 def _plus_left(residual: Plane) -> Plane:
-    return np.cumsum(residual, axis=1, dtype=np.uint8)
+    for row in residual:
+        row[:] = np.cumsum(row, dtype=np.uint8)
+    return residual
 
 
 def _minus_up(plane: Plane) -> Plane:
@@ -104,7 +111,9 @@ def _minus_up(plane: Plane) -> Plane:
 
 
 def _plus_up(residual: Plane) -> Plane:
-    return np.cumsum(residual, axis=0, dtype=np.uint8)
+    for above, row in pairwise(residual):
+        np.add(row, above, out=row)
+    return residual
 
 
 def _minus_both(plane: Plane) -> Plane:

@@ -74,13 +74,19 @@ class ChosenGraph:
         The graph in each precision it may run in; one form leaves no choice.
     choose : callable
         Returns a key of ``forms``; called at most once, and only if there are several.
+    recall : callable
+        Returns what ``choose`` would, if that is known without measuring, else None.
     """
 
     def __init__(
-        self, forms: Mapping[str, Graph], choose: Callable[[Mapping[str, Graph]], str]
+        self,
+        forms: Mapping[str, Graph],
+        choose: Callable[[Mapping[str, Graph]], str],
+        recall: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._forms = dict(forms)
         self._choose = choose
+        self._recall = recall
         self._lock = threading.Lock()
 
     @property
@@ -107,6 +113,13 @@ class ChosenGraph:
     def takes_batches(self) -> bool:
         """Whether the graph takes several inputs at once; makes the session if there is none."""
         return self._chosen()[1].takes_batches
+
+    def prepare(self) -> None:
+        """Begin to make the session as `Graph.prepare` does, unless it must measure first."""
+        forms = self._forms
+        precision = next(iter(forms)) if len(forms) == 1 else self._recall()
+        if precision is not None:
+            forms[precision].prepare()
 
     def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the outputs as `Graph.run` does; the errors are the same."""
@@ -155,7 +168,9 @@ def open_graph(
         for form in _candidates(_forms(bundle, name), precision)
     }
     return ChosenGraph(
-        forms, partial(_faster_here, bundle, name, provider=provider, threads=threads)
+        forms,
+        partial(_faster_here, bundle, name, provider=provider, threads=threads),
+        partial(_known, bundle, name, provider=provider, threads=threads),
     )
 
 
@@ -245,6 +260,11 @@ def _runs_on(provider: str, forms: Mapping[str, Graph]) -> str:
     if only_cpu(provider):
         return CPU
     return forms[FP32].provider if provider == AUTO_PROVIDER else provider
+
+
+def _known(bundle: Bundle, name: str, *, provider: str, threads: int) -> str | None:
+    """Return the precision that was found to be faster, None if it is not known."""
+    return _recall(_setting(bundle, name, threads, CPU)) if only_cpu(provider) else None
 
 
 def _recall(setting: Setting) -> str | None:

@@ -7,21 +7,20 @@ through the same four methods.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 from edgeae.bundle import graph_file
+from edgeae.coded import NO_Y_HAT, Coded, StepSections
 from edgeae.entropy.rans import Section
 from edgeae.errors import GraphError
-from edgeae.graphs import Graph
+from edgeae.graphs import Graph, only_cpu
 from edgeae.known_answer import index_sha256, known_values
 from edgeae.latents import NO_HYPER_LATENTS
-from edgeae.masks import gather, scatter
+from edgeae.masks import gather, none_known, overlay, scatter
 from edgeae.refine import (
     REFINED_BITS_PER_SQUARE,
     TRIAL_CONTRAST,
@@ -31,6 +30,8 @@ from edgeae.refine import (
     worth_a_trial,
 )
 from edgeae.rounding import cheapest, nearest, thresholds
+from edgeae.tile_graphs import GraphPair
+from edgeae.tiles import Tile, needs_tiles, run_all, tiles_of, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,34 +42,24 @@ if TYPE_CHECKING:
     from edgeae.graphs import Run
     from edgeae.refine import Reanalyse
 
-    # (step, its mask, predicted means, table rows) -> symbols, all flat but the mask
-    Fill: TypeAlias = Callable[
-        [int, NDArray[np.bool_], NDArray[np.float32], NDArray[np.uint8]], NDArray[Any]
-    ]
+    # differences from the means in steps (n,), table rows (n,) -> symbols (n,)
+    Rounder: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.int16]]
 
+HYPER_HALO = 1  # hyper-latents around that either hyper graph sees; edgeae_export checks it
 _TRIAL_QUALITY = 50.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Coded:
-    """Latents of one picture, rounded, and what the entropy coder needs to write them."""
-
-    symbols: NDArray[np.int16]  # (C, h, w)
-    z: NDArray[np.int16]  # (Cz, hz, wz), (0, 0, 0) without hyper-latents
-    y_hat: NDArray[np.float32]  # (C, h, w), what the decoder network takes
-    sections: tuple[Section, ...]  # in coding order
-
-    @property
-    def bits(self) -> float:
-        """What the sections cost by the tables; lanes and container come on top."""
-        return math.fsum(section.cost_bits for section in self.sections)
 
 
 class Prior(Protocol):
     """What the codec asks of either kind."""
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
-        """Return the rounded latents of ``y`` (C, h, w); ``effort`` is 0, 1 or 2."""
+    def prepare(self) -> None:
+        """Begin to make the sessions that encoding needs."""
+
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
+        """Return the rounded latents of ``y`` (C, h, w); ``effort`` is 0, 1 or 2.
+
+        With y_hat if ``y`` is float32; efforts 0 and 1 take float16 too, of large pictures.
+        """
 
     def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (C,) what a latent of 1 becomes before it is rounded: 1 / step size."""
@@ -94,7 +85,10 @@ class ChannelPrior:
         self._positions = bundle.position_tables
         self._manifest = bundle.manifest
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
+    def prepare(self) -> None:
+        """Do nothing: there are no graphs here."""
+
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return ``y`` rounded to the nearest at every effort."""
         return self.restore(nearest(y, self._tables.VALUE_LIMIT), NO_HYPER_LATENTS)
 
@@ -107,7 +101,7 @@ class ChannelPrior:
         shape, _ = self.shapes(height, width)
         tables, indexes = self._rows(shape)
         flat = decoder.decode(indexes, tables, last=True)
-        return self.restore(flat.astype(np.int16).reshape(shape), NO_HYPER_LATENTS)
+        return self.restore(flat.reshape(shape), NO_HYPER_LATENTS)
 
     def restore(self, symbols: NDArray[np.int16], z: NDArray[np.int16]) -> Coded:
         """Return the symbols as they are: nothing predicts them."""
@@ -128,14 +122,18 @@ class ChannelPrior:
 
 
 class Hyperprior:
-    """Means and table rows from hyper-latents and from the steps already known."""
+    """Means and table rows from hyper-latents and from the steps already known.
+
+    Both graphs run on tiles of large pictures: they see no farther than `HYPER_HALO`, so that
+    tiles give what the whole gives.
+    """
 
     def __init__(
         self,
         bundle: Bundle,
         tables: ScaleTables,
-        encoder: Graph,
-        decoder: Graph,
+        encoders: GraphPair[Graph],
+        decoders: GraphPair[Graph],
         reanalyse: Reanalyse,
     ) -> None:
         self._manifest = bundle.manifest
@@ -143,8 +141,13 @@ class Hyperprior:
         self._channel_tables = bundle.channel_tables
         self._scale_tables = tables
         self._reanalyse = reanalyse
-        self._hyper_encoder = encoder
-        self._hyper_decoder = decoder
+        self._encoders = encoders
+        self._decoders = decoders
+
+    def prepare(self) -> None:
+        """Begin to make both sessions."""
+        self._encoders.whole.prepare()
+        self._decoders.whole.prepare()
 
     @cached_property  # decoding needs neither of these
     def _thresholds(self) -> NDArray[np.float32]:
@@ -154,14 +157,19 @@ class Hyperprior:
     def _refined_thresholds(self) -> NDArray[np.float32]:
         return thresholds(self._scale_tables, REFINED_BITS_PER_SQUARE)
 
-    def quantize(self, y: NDArray[np.float32], quality: NDArray[np.float32], effort: int) -> Coded:
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
         """Return ``y`` at the quality's step size, rounded around the predicted means."""
-        scaled, z = self._hyper_encoder.run(y=y[np.newaxis], quality=quality)
-        _, hyper = self.shapes(*(length * self._manifest.stride for length in y.shape[1:]))
-        _check_shapes("hyper_encoder", (scaled.shape, z.shape), ((1, *y.shape), (1, *hyper)))
+        z = self._hyper_latents(y, quality)
+        gains = self.gains(quality)[:, np.newaxis, np.newaxis]
+
+        def scaled(tile: Tile) -> NDArray[np.float32]:
+            in_steps: NDArray[np.float32] = np.multiply(y[:, *tile.kept], gains, dtype=np.float32)
+            return in_steps
+
+        keep = y.dtype == np.float32
         if effort == 0:
-            return self._nearest(scaled[0], z[0])
-        coded = self._cheapest(scaled[0], z[0], self._thresholds)
+            return self._rounded(scaled, z, self._nearest, keep=keep)
+        coded = self._rounded(scaled, z, self._cheapest(self._thresholds), keep=keep)
         if effort == 1:
             return coded
         return self._refined(y, quality, coded)
@@ -169,29 +177,37 @@ class Hyperprior:
     def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how much the hyper-encoder scales each channel, found on the smallest picture."""
         shape, _ = self.shapes(self._manifest.multiple, self._manifest.multiple)
-        scaled, _ = self._hyper_encoder.run(y=np.ones((1, *shape), np.float32), quality=quality)
+        y = np.ones((1, *shape), np.float32)
+        scaled, z = self._encoders.whole.run(y=y, quality=quality)
+        expected = (self._manifest.hyper_channels, 1, 1)
+        _check_shapes("hyper_encoder", (scaled.shape, z.shape), (y.shape, (1, *expected)))
         gains: NDArray[np.float32] = scaled[0, :, 0, 0]
         return gains
 
     def decode(self, decoder: Decoder, height: int, width: int) -> Coded:
         """Return the latents in the sections of hyper-latents and steps."""
-        _, shape = self.shapes(height, width)
-        flat = decoder.decode(_channel_indexes(shape), self._channel_tables, last=False)
+        shape, hyper = self.shapes(height, width)
+        flat = decoder.decode(_channel_indexes(hyper), self._channel_tables, last=False)
+        z = flat.reshape(hyper)
+        symbols = np.zeros(shape, np.int16)
+        y_hat = self._means_of(symbols)
         last_step = len(self._masks) - 1
-
-        def fill(
-            step: int,
-            _: NDArray[np.bool_],
-            __: NDArray[np.float32],
-            rows: NDArray[np.uint8],
-        ) -> NDArray[np.int32]:
-            return decoder.decode(rows, self._scale_tables, last=step == last_step)
-
-        return self._steps(flat.astype(np.int16).reshape(shape), fill)
+        for step, mask in enumerate(self._masks):
+            # The rows of all latents take much memory: they go before those of this step are used.
+            rows = gather(self._means(z, symbols, y_hat, step), mask)
+            values = decoder.decode(rows, self._scale_tables, last=step == last_step)
+            scatter(symbols, mask, values)
+        _add(y_hat, symbols)
+        return Coded(symbols, z, y_hat, ())
 
     def restore(self, symbols: NDArray[np.int16], z: NDArray[np.int16]) -> Coded:
         """Return means and table rows for known symbols."""
-        return self._steps(z, lambda _step, mask, _mean, _rows: gather(symbols, mask))
+        y_hat = self._means_of(symbols)
+        index = np.empty(symbols.shape, np.uint8)
+        for step, mask in enumerate(self._masks):
+            overlay(index, self._means(z, symbols, y_hat, step), mask)
+        _add(y_hat, symbols)
+        return Coded(symbols, z, y_hat, self._sections(z, symbols, index))
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the shapes of latents and hyper-latents."""
@@ -200,74 +216,172 @@ class Hyperprior:
         hyper = (of.hyper_channels, height // of.hyper_stride, width // of.hyper_stride)
         return latents, hyper
 
-    def _refined(self, y: NDArray[np.float32], quality: NDArray[np.float32], first: Coded) -> Coded:
+    def _refined(
+        self, y: NDArray[np.floating], quality: NDArray[np.float32], first: Coded
+    ) -> Coded:
         gains = self.gains(quality)[:, np.newaxis, np.newaxis]
 
-        def missing(y_hat: NDArray[np.float32]) -> NDArray[np.float32]:
-            return (y - self._reanalyse(y_hat, quality)) * gains
+        def missing(y_hat: NDArray[np.floating]) -> NDArray[np.float32]:
+            lack = self._reanalyse(y_hat, quality)
+            np.subtract(y, lack, out=lack)
+            lack *= gains
+            return lack
 
         def round_to(target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
-            return self._cheapest(target, z, self._refined_thresholds)
+            rounder = self._cheapest(self._refined_thresholds)
+            return self._rounded(lambda tile: target[:, *tile.kept], z, rounder, keep=True)
 
         def round_by_trial(target: NDArray[np.float32]) -> Coded:
             if not worth_a_trial(first):
                 return round_to(target, first.z)
-            contrasted = (y * np.float32(TRIAL_CONTRAST))[np.newaxis]
-            _, z = self._hyper_encoder.run(y=contrasted, quality=quality)
+            contrasted = self._hyper_latents(y * np.float32(TRIAL_CONTRAST), quality)
             return by_trial(
-                (first.z, z[0]),
+                (first.z, contrasted),
                 partial(round_to, target),
                 lambda coded: cost_by_position(coded, target, self._masks),
             )
 
         return refined(first, missing, (partial(round_to, z=first.z), round_by_trial))
 
-    def _nearest(self, scaled: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
-        def fill(
-            _: int, mask: NDArray[np.bool_], mean: NDArray[np.float32], rows: NDArray[np.uint8]
-        ) -> NDArray[np.int16]:
-            symbols = nearest(gather(scaled, mask) - mean, self._scale_tables.VALUE_LIMIT)
-            symbols[rows == 0] = 0
-            return symbols
+    def _nearest(self, residual: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[np.int16]:
+        symbols = nearest(residual, self._scale_tables.VALUE_LIMIT)
+        symbols[rows == 0] = 0
+        return symbols
 
-        return self._steps(z, fill)
+    def _cheapest(self, bounds: NDArray[np.float32]) -> Rounder:
+        limit = self._scale_tables.VALUE_LIMIT
+        return lambda residual, rows: cheapest(residual, rows, bounds, limit)
 
-    def _cheapest(
-        self, scaled: NDArray[np.float32], z: NDArray[np.int16], bounds: NDArray[np.float32]
-    ) -> Coded:
-        def fill(
-            _: int, mask: NDArray[np.bool_], mean: NDArray[np.float32], rows: NDArray[np.uint8]
-        ) -> NDArray[np.int16]:
-            residual = gather(scaled, mask) - mean
-            return cheapest(residual, rows, bounds, self._scale_tables.VALUE_LIMIT)
-
-        return self._steps(z, fill)
-
-    def _steps(self, z: NDArray[np.int16], fill: Fill) -> Coded:
-        _, height, width = z.shape
+    def _hyper_latents(
+        self, y: NDArray[np.floating], quality: NDArray[np.float32]
+    ) -> NDArray[np.int16]:
         of = self._manifest
-        scale = of.hyper_stride // of.stride
-        shape = (of.latent_channels, height * scale, width * scale)
-        symbols = np.zeros(shape, np.int16)
-        y_hat = np.empty(shape, np.float32)
-        sections = [_channel_section(z, self._channel_tables)]
+        height, width = (length * of.stride for length in y.shape[1:])
+        _, shape = self.shapes(height, width)
+        z = np.empty(shape, np.int16)
+        tiles = self._tiles(height, width)
+        graph, workers = self._encoders.for_tiles(tiles)
+
+        def work(tile: Tile) -> None:
+            seen = y[np.newaxis, :, *tile.over(of.stride).seen].astype(np.float32, copy=False)
+            scaled, found = graph.run(y=seen, quality=quality)
+            hyper = tile.over(of.hyper_stride)
+            expected = (1, *z[:, *hyper.seen].shape)
+            _check_shapes("hyper_encoder", (scaled.shape, found.shape), (seen.shape, expected))
+            z[:, *hyper.kept] = found[0][:, *hyper.inside]
+
+        run_all(tiles, work, workers)
+        return z
+
+    def _rounded(
+        self,
+        scaled: Callable[[Tile], NDArray[np.float32]],
+        z: NDArray[np.int16],
+        rounder: Rounder,
+        *,
+        keep: bool,
+    ) -> Coded:
+        """Return latents rounded tile by tile; ``keep``: with y_hat.
+
+        ``scaled`` returns the latents of a tile (of latents), in steps.
+        """
+        of = self._manifest
+        height, width = (length * of.hyper_stride for length in z.shape[1:])
+        shape, _ = self.shapes(height, width)
+        tiles = self._tiles(height, width)
+        symbols, index = np.zeros(shape, np.int16), np.empty(shape, np.uint8)
+        y_hat = np.empty(shape, np.float32) if keep else NO_Y_HAT
+        graph, workers = self._decoders.for_tiles(tiles)
         for step, mask in enumerate(self._masks):
-            mean, index = self._hyper_decoder.run(
-                z=z[np.newaxis], symbols=symbols[np.newaxis], step=np.asarray(step, np.int64)
+
+            def work(tile: Tile, step: int = step, mask: NDArray[np.bool_] = mask) -> None:
+                mean, found = self._predict(graph, z, symbols, step, tile)
+                latents = tile.over(of.stride)
+                rows, means = gather(found, mask), gather(mean, mask)
+                values = rounder(gather(scaled(latents), mask) - means, rows)
+                local = np.empty(mean.shape, np.int16)
+                scatter(local, mask, values)
+                overlay(symbols[:, *latents.kept], local, mask)
+                overlay(index[:, *latents.kept], found, mask)
+                if keep:
+                    overlay(y_hat[:, *latents.kept], mean + local, mask)
+
+            run_all(tiles, work, workers)
+        return Coded(symbols, z, y_hat, self._sections(z, symbols, index))
+
+    def _means_of(self, symbols: NDArray[np.int16]) -> NDArray[np.floating]:
+        """Return room for the means of all latents.
+
+        Of large pictures they are float16: a mean of 100 steps is off by 0.03, which no one sees.
+        """
+        tiles = self._tiles(*(length * self._manifest.stride for length in symbols.shape[1:]))
+        large = len(tiles) * len(tiles[0]) > 1
+        return np.empty(symbols.shape, np.float16 if large else np.float32)
+
+    def _means(
+        self,
+        z: NDArray[np.int16],
+        symbols: NDArray[np.int16],
+        y_hat: NDArray[np.floating],
+        step: int,
+    ) -> NDArray[np.uint8]:
+        """Write the means of a step into ``y_hat``; return its table rows, (C, h, w)."""
+        of, mask = self._manifest, self._masks[step]
+        tiles = self._tiles(*(length * of.stride for length in symbols.shape[1:]))
+        graph, workers = self._decoders.for_tiles(tiles)
+        index = np.empty(symbols.shape, np.uint8)
+
+        def work(tile: Tile) -> None:
+            mean, found = self._predict(graph, z, symbols, step, tile)
+            latents = tile.over(of.stride)
+            index[:, *latents.kept] = found
+            overlay(y_hat[:, *latents.kept], mean, mask)
+
+        run_all(tiles, work, workers)
+        return index
+
+    def _predict(
+        self,
+        graph: Graph,
+        z: NDArray[np.int16],
+        symbols: NDArray[np.int16],
+        step: int,
+        tile: Tile,
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return the means and table rows of a tile's latents, (C, h, w) each."""
+        of = self._manifest
+        hyper, latents = tile.over(of.hyper_stride), tile.over(of.stride)
+        seen = symbols[:, *latents.seen]
+        known = none_known(len(seen)) if step == 0 else np.zeros((1, *seen.shape), np.int16)
+        for earlier in self._masks[:step]:  # not those of this step that are there already
+            overlay(known[0], seen, earlier)
+        mean, index = graph.run(
+            z=np.ascontiguousarray(z[np.newaxis, :, *hyper.seen]),
+            symbols=known,
+            step=np.asarray(step, np.int64),
+        )
+        _check_shapes("hyper_decoder", (mean.shape, index.shape), ((1, *seen.shape),) * 2)
+        mean, index = mean[0][:, *latents.inside], index[0][:, *latents.inside]
+        if (top := int(index.max(initial=0))) >= len(self._scale_tables):
+            raise GraphError(
+                f"hyper_decoder.onnx: gives scale index {top}, there are "
+                f"{len(self._scale_tables)} tables; export the bundle again"
             )
-            _check_shapes("hyper_decoder", (mean.shape, index.shape), ((1, *shape),) * 2)
-            step_mean, rows = gather(mean[0], mask), gather(index[0], mask)
-            if (top := int(rows.max(initial=0))) >= len(self._scale_tables):
-                raise GraphError(
-                    f"hyper_decoder.onnx: gives scale index {top}, there are "
-                    f"{len(self._scale_tables)} tables; export the bundle again"
-                )
-            values = fill(step, mask, step_mean, rows)
-            scatter(symbols, mask, values)
-            step_mean += values
-            scatter(y_hat, mask, step_mean)
-            sections.append(Section(values, rows, self._scale_tables))
-        return Coded(symbols, z, y_hat, tuple(sections))
+        return mean, index
+
+    def _tiles(self, height: int, width: int) -> list[list[Tile]]:
+        """Return the tiles of a padded picture; one if it is small or the bundle has no halo."""
+        of = self._manifest
+        if of.halo is None or not needs_tiles(height, width):
+            return whole(height, width)
+        halo = HYPER_HALO * of.hyper_stride
+        return tiles_of(height, width, multiple=of.multiple, stride=of.hyper_stride, halo=halo)
+
+    def _sections(
+        self, z: NDArray[np.int16], symbols: NDArray[np.int16], index: NDArray[np.uint8]
+    ) -> StepSections:
+        hyper = _channel_section(z, self._channel_tables)
+        return StepSections(hyper, symbols, index, self._masks, self._scale_tables)
 
 
 def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanalyse) -> Prior:
@@ -278,21 +392,27 @@ def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanal
     """
     if bundle.scale_tables is None:
         return ChannelPrior(bundle)
-    hyper_decoder = Graph(
-        "hyper_decoder",
-        partial(bundle.read, graph_file("hyper_decoder")),
-        threads=threads,
-        self_test=partial(check_known_answer, bundle),
-    )
-    read = partial(bundle.read, graph_file("hyper_encoder"))
-    hyper_encoder = Graph(
-        "hyper_encoder",
-        read,
-        provider=provider,
-        threads=threads,
-        trial=partial(_made_latents, bundle),
-    )
-    return Hyperprior(bundle, bundle.scale_tables, hyper_encoder, hyper_decoder, reanalyse)
+
+    def encoder(threads: int) -> Graph:
+        return Graph(
+            "hyper_encoder",
+            partial(bundle.read, graph_file("hyper_encoder")),
+            provider=provider,
+            threads=threads,
+            trial=partial(_made_latents, bundle),
+        )
+
+    def decoder(threads: int) -> Graph:
+        return Graph(
+            "hyper_decoder",
+            partial(bundle.read, graph_file("hyper_decoder")),
+            threads=threads,
+            self_test=partial(check_known_answer, bundle),
+        )
+
+    encoders = GraphPair(encoder(threads), encoder, threads=threads if only_cpu(provider) else 1)
+    decoders = GraphPair(decoder(threads), decoder, threads=threads)
+    return Hyperprior(bundle, bundle.scale_tables, encoders, decoders, reanalyse)
 
 
 def check_known_answer(bundle: Bundle, run: Run) -> None:
@@ -323,6 +443,12 @@ def _made_latents(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
     shape = manifest.latents_shape(manifest.multiple, manifest.multiple)
     y = known_values(0, (1, *shape)).astype(np.float32)
     return {"y": y, "quality": np.asarray(_TRIAL_QUALITY, np.float32)}
+
+
+def _add(y_hat: NDArray[np.floating], symbols: NDArray[np.int16]) -> None:
+    """Add symbols to their means, channel by channel: in between all would be float32."""
+    for means, values in zip(y_hat, symbols, strict=True):
+        np.add(means, values, out=means, casting="same_kind")
 
 
 def _check_shapes(

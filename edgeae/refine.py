@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeae.priors import Coded
+    from edgeae.coded import Coded
 
     # y_hat (C, h, w), quality -> y (C, h, w) of the decoded picture
-    Reanalyse: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+    Reanalyse: TypeAlias = Callable[
+        [NDArray[np.floating], NDArray[np.float32]], NDArray[np.float32]
+    ]
     Round: TypeAlias = Callable[[NDArray[np.float32]], Coded]  # target (C, h, w) in steps
 
 # Share of what is missing that each round adds. Beyond 1, as latents that stay zero leave theirs
@@ -41,7 +43,7 @@ TRIAL_SHARE = 0.04
 
 def refined(
     first: Coded,
-    missing: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    missing: Callable[[NDArray[np.floating]], NDArray[np.float32]],
     rounds: Sequence[Round],
 ) -> Coded:
     """Return latents nearer to the picture than ``first``, or cheaper, or both.

@@ -54,11 +54,12 @@ def thresholds(
     """
     magnitudes = np.arange(MAGNITUDES + 1)
     levels = magnitudes[1:].astype(np.float64)
+    rows = np.arange(1, len(tables))
+    each = np.tile(magnitudes, rows.size), np.repeat(rows, magnitudes.size)
+    bits = tables.cost_bits(*each).reshape(rows.size, magnitudes.size)
     found = np.empty((len(tables), MAGNITUDES))
     found[0] = levels  # row 0 holds zeros alone
-    for row in range(1, len(tables)):
-        bits = tables.cost_bits(magnitudes, np.full(len(magnitudes), row, np.uint8))
-        found[row] = levels - 0.5 + np.diff(bits) / (2 * bits_per_square)
+    found[1:] = levels - 0.5 + np.diff(bits, axis=1) / (2 * bits_per_square)
     return np.clip(found, levels - 0.5, levels).astype(np.float32)
 
 

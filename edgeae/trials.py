@@ -33,8 +33,9 @@ from edgeae.spots import choose_spots
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgeae.coded import Coded
     from edgeae.manifest import Manifest
-    from edgeae.priors import Coded, Prior
+    from edgeae.priors import Prior
 
     Write: TypeAlias = Callable[[int, Coded], bytes]  # quality in hundredths -> file
     # y_hat, quality in hundredths, height, width -> samples as the picture has them

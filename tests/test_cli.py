@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from typer.testing import CliRunner
 import edgeae
 from edgeae.cli import output
 from edgeae.cli.app import app
+from edgeae.cli.commands import COMMANDS, SUMMARIES, Place
 from edgeae.cli.jobs import Job
 from edgeae.errors import OutputError
 
@@ -436,19 +436,40 @@ def test_version_is_that_of_the_package() -> None:
 def test_mounted_command_that_cannot_be_loaded_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    point = EntryPoint("grow", "edgeae_absent.cli:grow", "edgeae.commands")
-    monkeypatch.setattr("edgeae.cli.app._mounted", lambda: {"grow": point})
+    place = Place("edgeae_absent.cli", "grow")
+    monkeypatch.setattr("edgeae.cli.app.mounted", lambda: {"grow": place})
     result = run("grow", "photos", "--fast")
     assert result.code == 10
     assert "pip install 'edgeae[export]'" in result.err
     assert "grow" in run("--help").out.decode()
 
 
-def test_mounted_command_runs_inside_the_error_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("grow", f"{__name__}:grow", "edgeae.commands")
-    monkeypatch.setattr("edgeae.cli.app._mounted", lambda: {"grow": point})
+def test_command_of_an_installed_package_runs_inside_the_error_boundary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "garden-1.0.dist-info"
+    installed.mkdir()
+    (installed / "entry_points.txt").write_text(
+        f"[console_scripts]\ngrow = a:b\n\n[edgeae.commands]\ngrow = {__name__}:grow [all]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     result = run("grow", "--count", "3")
     assert (result.code, result.err) == (8, "edgeae: 3 is out of reach\n")
+    assert re.search(r"^  grow +Grow\.$", run("--help").out.decode(), re.MULTILINE)
+
+
+def test_mistyped_command_is_told_what_may_be_meant() -> None:
+    result = run("compres", "a.png")
+    assert result.code == 2
+    assert "'compress'" in result.err
+
+
+def test_every_command_has_a_summary_that_fits_and_loads() -> None:
+    listed = run("--help").out.decode().split("Commands:")[1]
+    assert "..." not in listed
+    assert set(COMMANDS) <= set(SUMMARIES)
+    for place in COMMANDS.values():
+        assert callable(place.load())
 
 
 def grow(count: int = 1) -> None:

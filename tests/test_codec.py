@@ -32,6 +32,7 @@ from edgeae.errors import (
     GraphError,
     ImageError,
 )
+from edgeae.graphs import Graph
 from edgeae.images.files import Picture, picture_from_array
 from edgeae.manifest import Manifest
 from edgeae.npy import latents_from_npy, latents_to_npy
@@ -231,6 +232,23 @@ def test_decoding_never_reads_the_encoder(
     assert (decoder.decompress(data) == codec.decompress(data)).all()
     with pytest.raises(BundleError, match=r"encoder\.onnx: No such file"):
         decoder.compress(photo)
+
+
+def test_decoding_makes_no_session_of_the_encoder(
+    tiny_bundle: Path, codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, made = codec.compress(photo), []
+    create = Graph._create
+    monkeypatch.setattr(Graph, "_create", lambda g, *a: made.append(g.name) or create(g, *a))
+    decoder = Codec.load(tiny_bundle, threads=2)
+    decoder.prepare_decoding()
+    decoder.decompress(data)
+    assert sorted(made) == ["decoder", "hyper_decoder"]
+    made.clear()
+    encoder = Codec.load(tiny_bundle, threads=2)
+    encoder.prepare_encoding()
+    assert encoder.compress(photo) == data
+    assert sorted(made) == ["encoder", "hyper_decoder", "hyper_encoder"]
 
 
 def test_other_known_answer_refuses_to_code(bundle_copy: Path, photo: NDArray[np.uint8]) -> None:

@@ -60,6 +60,33 @@ def test_threads_share_one_session(tiny_bundle: Path) -> None:
     assert len(reads) == 1
 
 
+def test_prepared_session_is_made_in_another_thread(tiny_bundle: Path) -> None:
+    makers = []
+
+    def model() -> bytes:
+        makers.append(threading.current_thread().name)
+        return (tiny_bundle / "encoder.onnx").read_bytes()
+
+    graph = Graph("encoder", model, threads=2)
+    graph.prepare()
+    graph.run(pixels=PIXELS)
+    graph.prepare()
+    assert makers == ["prepare encoder"]
+
+
+def test_one_thread_is_not_made_two(encoder: Callable[..., Graph]) -> None:
+    graph = encoder(threads=1)
+    graph.prepare()
+    assert graph._session is None
+
+
+def test_what_fails_while_preparing_is_said_at_the_first_run() -> None:
+    graph = Graph("encoder", lambda: b"no graph", threads=2)
+    graph.prepare()
+    with pytest.raises(GraphError, match=r"encoder\.onnx: no session"):
+        graph.run(pixels=PIXELS)
+
+
 def test_another_process_makes_its_own_session(
     encoder: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,16 @@ def test_start_loads_nothing_heavy(code: str) -> None:
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+def test_help_of_all_commands_loads_none() -> None:
+    code = (
+        "from edgeae.cli.app import app; app(['--help'], standalone_mode=False); import sys; "
+        "print([m for m in sys.modules if m.startswith(('edgeae.cli.', 'edgeae_export'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(run.stdout.splitlines()[-1]))
+    assert loaded == {"edgeae.cli.app", "edgeae.cli.commands", "edgeae.cli.output"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "limit_s"), [(["--help"], 0.3), (["--version"], 0.3)], ids=["help", "version"]
 )

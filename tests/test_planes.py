@@ -124,3 +124,14 @@ def test_plane_of_several_chunks_round_trips() -> None:
 def test_other_arrays_raise_type_error(plane: NDArray[np.uint8]) -> None:
     with pytest.raises(TypeError, match="not uint8 of two dimensions"):
         encode_plane(plane)
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 1000])
+def test_pieces_change_no_byte(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, x = np.mgrid[:40, :30]
+    for plane in ((3 * x).astype(np.uint8), (x * y).astype(np.uint8), (5 * y).astype(np.uint8)):
+        whole = encode_plane(plane)
+        monkeypatch.setattr("edgeae.planes._CHUNK_BYTES", chunk)
+        assert encode_plane(plane) == whole
+        np.testing.assert_array_equal(decode_plane(whole, 40, 30), plane)
+        monkeypatch.undo()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import draw_values, payload_sections, sections
 
-from edgeae.entropy.rans import Decoder, Section, encode
+from edgeae.entropy import lanes, rans
+from edgeae.entropy.build_kernel import build
+from edgeae.entropy.kernel import load
+from edgeae.entropy.rans import Decoder, Section, encode, payload_bits
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
 
@@ -41,6 +44,23 @@ GOLDEN_Y = Section(
     np.ones(20, np.uint8),
     ScaleTables((np.array([2048, 2048]), np.array([3900, 150, 40, 6])), precision=12),
 )
+
+
+@pytest.fixture(autouse=True, scope="module", params=["numpy", "kernel"])
+def machine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Everything here holds for numpy alone and for the kernel in C, built anew."""
+    library = None
+    if request.param == "kernel":
+        built = build(tmp_path_factory.mktemp("kernel"))
+        if built is None:
+            pytest.skip("no C compiler")
+        library = load(built)
+        assert library is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "kernel", lambda: library)
+        yield
 
 
 def decode(payload: bytes, lanes_log2: int, parts: Sequence[Section]) -> list[list[int]]:
@@ -192,7 +212,7 @@ def test_any_integer_type_gives_the_same_bytes(dtype: type[np.generic]) -> None:
     other = Section(symbols.astype(dtype), part.indexes.astype(dtype), part.tables)
     assert encode([other], lanes_log2=6)[0] == expected
     decoded = Decoder(expected, 6).decode(other.indexes, part.tables, last=True)
-    assert decoded.dtype == np.int32
+    assert decoded.dtype == np.int16
     assert decoded.tolist() == symbols.tolist()
 
 
@@ -431,3 +451,24 @@ def test_inputs_are_left_as_they_were(part: Section, lanes_log2: int) -> None:
     payload, _ = encode([part], lanes_log2=lanes_log2)
     assert decode(payload, lanes_log2, [part]) == [symbols.tolist()]
     np.testing.assert_array_equal(part.indexes, indexes)
+
+
+@pytest.mark.parametrize("lanes_log2", [0, 6, 10, None])
+def test_blocks_of_symbols_change_no_byte(
+    lanes_log2: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = [laplace_section(size, seed=size) for size in (3000, 0, 5123)]
+    whole = encode(sections, lanes_log2=lanes_log2)
+    monkeypatch.setattr(rans, "BLOCK", 1024)
+    assert encode(sections, lanes_log2=whole[1]) == whole
+    decoder = Decoder(*whole)
+    for number, section in enumerate(sections, 1):
+        found = decoder.decode(section.indexes, section.tables, last=number == len(sections))
+        np.testing.assert_array_equal(found, section.symbols)
+    if lanes_log2 is None:
+        assert payload_bits(sections) == pytest.approx(8 * len(whole[0]), rel=0.02, abs=400)
+        monkeypatch.setattr(rans, "SYMBOLS_PER_LANE", 1)  # as many as very large pictures have
+        many, lanes = encode(sections)
+        assert lanes == rans.MAX_LANES_LOG2
+        found = Decoder(many, lanes).decode(sections[0].indexes, sections[0].tables, last=False)
+        np.testing.assert_array_equal(found, sections[0].symbols)

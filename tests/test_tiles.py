@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeae.tiles import fits_one_tile, run_in_tiles, spans
+from edgeae.errors import GraphError
+from edgeae.tiles import (
+    WHOLE_PIXELS,
+    Tile,
+    needs_tiles,
+    run_in_tiles,
+    run_rows,
+    spans,
+    tiles_of,
+)
 
 RADIUS = 3
 Pixels = NDArray[np.uint8]
@@ -41,12 +50,13 @@ def test_each_pixel_is_kept_once_and_has_its_surroundings(
     length: int, multiple: int, halo: int, side: int
 ) -> None:
     kept: list[int] = []
-    for span in spans(length, multiple=multiple, halo=halo, side=side):
+    stride = max(1, multiple // 4)
+    for span in spans(length, multiple=multiple, stride=stride, halo=halo, side=side):
         kept += range(length)[span.kept]
-        assert span.first % multiple == 0
+        assert (span.start % multiple, span.first % stride) == (0, 0)
         assert span.first <= max(0, span.start - halo)
         assert span.last >= min(length, span.stop + halo)
-        assert span.last == length or span.last % multiple == 0
+        assert span.last == length or span.last % stride == 0
         assert list(range(length)[span.seen][span.inside]) == list(range(length)[span.kept])
         assert span.last - span.first <= side + 2 * halo + 3 * multiple
     assert kept == list(range(length))
@@ -72,7 +82,38 @@ def test_too_little_context_or_another_grid_would_show(multiple: int, halo: int)
     assert (found != spread(pixels)).any()
 
 
+def test_lengths_are_about_equal() -> None:
+    found = spans(2100, multiple=64, stride=16, halo=0, side=1024)
+    assert [span.stop - span.start for span in found] == [704, 704, 692]
+
+
 def test_small_pictures_need_no_tiles() -> None:
-    assert fits_one_tile(512, 512)
-    assert not fits_one_tile(513, 1)
-    assert not fits_one_tile(1, 513)
+    assert not needs_tiles(1024, WHOLE_PIXELS // 1024)
+    assert not needs_tiles(5000, 3)
+    assert needs_tiles(1025, WHOLE_PIXELS // 1024)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_rows_come_in_order_and_no_more_are_begun_than_that_takes(workers: int) -> None:
+    tiles = tiles_of(200, 30, multiple=1, stride=1, halo=0, side=10)
+    begun = []
+
+    def work(tile: Tile) -> tuple[slice, slice]:
+        begun.append(tile)
+        return tile.kept
+
+    for number, (row, found) in enumerate(run_rows(tiles, work, workers)):
+        assert found == [tile.kept for tile in row]
+        assert row[0].rows.start == 10 * number
+        assert len(begun) <= 3 * (number + 1) + workers + 2
+    assert len(begun) == 60
+
+
+def test_an_error_of_a_tile_is_the_error_of_all() -> None:
+    def work(tile: Tile) -> None:
+        if tile.rows.start == 20:
+            raise GraphError("no such tile")
+
+    tiles = tiles_of(100, 10, multiple=1, stride=1, halo=0, side=10)
+    with pytest.raises(GraphError, match="no such tile"):
+        list(run_rows(tiles, work, workers=3))

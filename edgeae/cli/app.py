@@ -1,7 +1,7 @@
 """The command line: one Typer application, one boundary where errors become exit codes.
 
-Commands of other packages are mounted from the entry points of group "edgeae.commands": `edgeae`
-never imports them by name, and a command that is not asked for is not loaded.
+A command is imported when it is asked for, and not for the help text of all: `commands.py` lists
+them, with those that other packages mount.
 """
 
 from __future__ import annotations
@@ -15,26 +15,16 @@ import typer
 from typer.core import TyperGroup
 
 import edgeae
-from edgeae.cli.augment import augment
-from edgeae.cli.bench import bench
-from edgeae.cli.doctor import doctor
-from edgeae.cli.embed import embed
-from edgeae.cli.evaluate import evaluate
-from edgeae.cli.generate import interpolate, sample
-from edgeae.cli.inspect import info, models
+from edgeae.cli.commands import COMMANDS, SUMMARIES, mounted
 from edgeae.cli.output import discard
-from edgeae.cli.pictures import compress, decompress
-from edgeae.cli.reconstruct import reconstruct
-from edgeae.cli.restore import restore
-from edgeae.cli.web import web
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from importlib.metadata import EntryPoint
     from types import FrameType
 
-ENTRY_POINTS = "edgeae.commands"
+    from edgeae.cli.commands import Place
+
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -42,16 +32,35 @@ TERMINATED = 143
 class Commands(TyperGroup):
     """The commands of this package and the mounted ones, inside the error boundary."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name in COMMANDS:  # known by name, for a typing error's "Did you mean"
+            self.commands.setdefault(name, None)  # type: ignore[arg-type]  # get_command loads it
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, for the help text."""
-        return [*super().list_commands(ctx), *_mounted()]
+        return list(dict.fromkeys([*super().list_commands(ctx), *mounted()]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; a mounted one is imported here and not before."""
+        """Return a command; it is imported here and not before."""
         command = super().get_command(ctx, cmd_name)
-        if command is not None or cmd_name not in (mounted := _mounted()):
+        if command is not None:
             return command
-        return _mount(mounted[cmd_name])
+        place = COMMANDS.get(cmd_name) or mounted().get(cmd_name)
+        return None if place is None else _command(cmd_name, place)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands into the help text, without importing those with a summary."""
+        names = self.list_commands(ctx)
+        width = formatter.width - 6 - max(map(len, names))
+        rows = []
+        for name in names:
+            summary = SUMMARIES.get(name)
+            if summary is None:
+                summary = self.get_command(ctx, name).get_short_help_str(width)
+            rows.append((name, summary))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; turn what users can cause or mend into a line and an exit code."""
@@ -84,14 +93,6 @@ def _application() -> typer.Typer:
 
 
 app = _application()
-_OF_FILES: tuple[Callable[..., None], ...] = (compress, decompress, info, models)
-_OF_LATENTS: tuple[Callable[..., None], ...] = (sample, interpolate, reconstruct, embed, augment)
-for _command in (*_OF_FILES, *_OF_LATENTS, restore):
-    app.command()(_command)
-app.command("eval")(evaluate)
-app.command()(bench)
-app.command()(web)
-app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -129,20 +130,16 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _mounted() -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-
-
-def _mount(point: EntryPoint) -> Any:
-    """Return the command behind an entry point, or one that says why there is none."""
+def _command(name: str, place: Place) -> Any:
+    """Return the command of a function, or one that says why there is none."""
     single = _application()
     try:
-        single.command(point.name)(point.load())
+        single.command(name)(place.load())
     except (ImportError, AttributeError) as error:
+        if name in COMMANDS:  # our own is never absent: a bug, or a dependency that is not there
+            raise
         anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-        single.command(point.name, context_settings=anything)(_absent(point.name, str(error)))
+        single.command(name, context_settings=anything)(_absent(name, str(error)))
     return typer.main.get_command(single)
 
 

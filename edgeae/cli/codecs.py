@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import os
 
     from edgeae.codec import Codec
-    from edgeae.inputs import Source
+
+    class Sized(Protocol):
+        """A picture, an array, or what is left of it."""
+
+        @property
+        def width(self) -> int:
+            """As of a picture."""
+
+        @property
+        def height(self) -> int:
+            """As of a picture."""
+
+        @property
+        def mode(self) -> str:
+            """As of a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +52,11 @@ class CodecOptions:
 
 
 def open_encoder(codec: Codec) -> None:
-    """Make the encoder's session: a provider that fails is one error, not one for each picture."""
+    """Make the encoder's session: a provider that fails is one error, not one for each picture.
+
+    The other sessions are made meanwhile.
+    """
+    codec.prepare_encoding()
     codec.encoder_provider  # noqa: B018 makes the session
 
 
@@ -47,7 +65,7 @@ def on_provider(codec: Codec, provider: str) -> str:
     return "" if codec.asked_provider == "cpu" else f"  on {provider}"
 
 
-def report_fields(source: Source, milliseconds: float, codec: Codec) -> dict[str, object]:
+def report_fields(source: Sized, milliseconds: float, codec: Codec) -> dict[str, object]:
     """Return what the JSON object of each picture or array says of it and of its codec."""
     return {
         "width": source.width,

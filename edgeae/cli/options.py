@@ -44,6 +44,30 @@ Output = Annotated[
 ]
 
 
+def _region(text: str | None) -> str | None:
+    """Refuse what is not four numbers that name a part of a picture."""
+    if text is not None:
+        region_of(text)
+    return text
+
+
+def region_of(text: str) -> tuple[int, int, int, int]:
+    """Return the four numbers of ``--region``.
+
+    Raises
+    ------
+    typer.BadParameter
+        Not X,Y,W,H with X and Y from 0 and W and H from 1.
+    """
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise typer.BadParameter(f"{text!r} is not X,Y,W,H: four whole numbers of pixels")
+    x, y, width, height = map(int, parts)
+    if 0 in (width, height):
+        raise typer.BadParameter(f"{text!r} has no pixels; W and H are at least 1")
+    return x, y, width, height
+
+
 def _bytes(text: str) -> int:
     try:
         return parse_bytes(text)
@@ -57,6 +81,15 @@ Format = Annotated[
     typer.Option("--format", help="png, jpg, webp, ..; by default as -o ends, else png."),
 ]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out colour profile and Exif.")]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="X,Y,W,H",
+        callback=_region,
+        help="Only this part: left, top, width, height in pixels.",
+    ),
+]
 OneOutput = Annotated[str, typer.Option("-o", "--output", help="File, or - for stdout.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal pictures.")]
 Quality = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -27,8 +27,10 @@ def check_target(target: Path | None, *, force: bool) -> None:
         raise OutputError(f"{target}: exists; overwrite it with -f, or name another with -o")
 
 
-def write(data: bytes, target: Path | None, *, force: bool) -> None:
-    """Write ``data`` to a file, or to stdout if ``target`` is None.
+def write(data: bytes | Iterable[bytes], target: Path | None, *, force: bool) -> int:
+    """Write ``data`` to a file, or to stdout if ``target`` is None; return its bytes.
+
+    It may come in pieces, each of which is written before the next one is asked for.
 
     A file appears under its name when it is complete and on the disk, by renaming a temporary
     sibling; whatever happens before leaves nothing under that name. Devices and pipes are written
@@ -41,20 +43,21 @@ def write(data: bytes, target: Path | None, *, force: bool) -> None:
     BrokenPipeError
         The reader of stdout has gone.
     """
+    pieces = [data] if isinstance(data, bytes) else data
     if target is None:
         with _stdout_errors():
-            sys.stdout.buffer.write(data)
+            count = sum(map(sys.stdout.buffer.write, pieces))
             sys.stdout.buffer.flush()
-        return
+        return count
     try:
         file = target.resolve()  # a link keeps pointing at what it points at
         if file.exists() and not file.is_file():
             with file.open("wb") as device:
-                device.write(data)
-            return
+                return sum(map(device.write, pieces))
         with _temporary(file) as temporary:
-            _write_through(temporary, data)
+            count = _write_through(temporary, pieces)
             _publish(temporary, file, force=force)
+            return count
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -63,11 +66,11 @@ def write(data: bytes, target: Path | None, *, force: bool) -> None:
         ) from error
 
 
-def write_in_folder(data: bytes, target: Path | None, *, force: bool) -> None:
+def write_in_folder(data: bytes | Iterable[bytes], target: Path | None, *, force: bool) -> int:
     """Write as `write` does, and make the target's folder if there is none."""
     if target is not None:
         make_folder(target.parent)
-    write(data, target, force=force)
+    return write(data, target, force=force)
 
 
 def exists(target: Path | None) -> bool:
@@ -128,14 +131,15 @@ def _temporary(target: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_through(path: Path, pieces: Iterable[bytes]) -> int:
     descriptor = os.open(
         path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PERMISSIONS
     )
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        count = sum(map(file.write, pieces))
         file.flush()
         os.fsync(file.fileno())
+    return count
 
 
 def _publish(temporary: Path, target: Path, *, force: bool) -> None:

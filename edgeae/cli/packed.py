@@ -12,6 +12,8 @@ from edgeae.errors import ContainerError
 if TYPE_CHECKING:
     from edgeae.cli.jobs import Job
     from edgeae.codec import Codec
+    from edgeae.crops import Region
+    from edgeae.images.strips import Strips
     from edgeae.inputs import Source
     from edgeae.latents import Latents
 
@@ -34,11 +36,22 @@ class Packed:
 
         return self.mode == ARRAY_MODE
 
-    def decode(self, codec_for: Callable[[bytes], Codec], max_pixels: int) -> tuple[Source, Codec]:
-        """Return what it decodes to, and the codec; the errors are the codec's."""
+    def decode(
+        self, codec_for: Callable[[bytes], Codec], max_pixels: int, region: Region | None = None
+    ) -> tuple[Source | Strips, Codec]:
+        """Return what it decodes to, and the codec; the errors are the codec's.
+
+        Large pictures and parts of pictures come in strips.
+        """
         from edgeae.arrays import FloatArray
 
         codec = codec_for(self.coding_id)
+        if region is not None or (not self.is_array and codec.is_large(self.width, self.height)):
+            if isinstance(self.content, bytes):
+                return codec.decompress_strips(
+                    self.content, region=region, max_pixels=max_pixels
+                ), codec
+            return codec.decode_strips(self.content, region=region), codec
         if isinstance(self.content, bytes):
             if self.is_array:
                 return FloatArray(codec.decompress(self.content, max_pixels=max_pixels)), codec

@@ -33,15 +33,23 @@ from edgeae.cli.options import (
     Quality,
     Quiet,
     Recursive,
+    Region,
     SizeTarget,
     SkipExisting,
     Strip,
     Threads,
     Workers,
+    region_of,
 )
 from edgeae.cli.packed import Packed, holds_array, read_packed
 from edgeae.cli.sizes import readable_bytes
-from edgeae.cli.sources import ARRAY_SUFFIX, PICTURE_SUFFIXES, ending_of, source_bytes, source_files
+from edgeae.cli.sources import (
+    ARRAY_SUFFIX,
+    PICTURE_SUFFIXES,
+    ending_of,
+    source_files,
+    source_pieces,
+)
 from edgeae.cli.stream import Work
 from edgeae.errors import ContainerError, ImageError
 from edgeae.rate_control import TargetBpp, TargetPsnr, TargetSize
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
     from edgeae.cli.sources import SourceFiles
     from edgeae.codec import Codec
     from edgeae.encoding import Encoding
+    from edgeae.images.strips import Strips
     from edgeae.inputs import Source
     from edgeae.rate_control import Target
 
@@ -138,23 +147,25 @@ def compression(
     max_pixels: int,
     strip: bool,
     force: bool,
-) -> Work[Source, Encoding]:
+) -> Work[_Taken, Encoding]:
     """Return the work of `compress`, in the process that does it."""
     from edgeae.npy import latents_to_npy
 
     codec = options.load(model)
 
-    def read(job: Job) -> Source:
+    def read(job: Job) -> _Taken:
         output.check_target(job.target, force=force or job.again)
         source = files.read(job, max_pixels)
-        return source.without_metadata() if strip else source
+        return _Taken(source.without_metadata() if strip else source)
 
-    def code(sources: Sequence[Source]) -> list[Encoding]:
+    def code(several: Sequence[_Taken]) -> list[Encoding]:
+        # The only one is not asked for again: its pixels need not outlive the encoder.
+        sources = (taken.source(last=len(several) == 1) for taken in several)
         if isinstance(goal, float):
             return codec.reach_many(sources, goal, effort=effort)
         return [codec.reach(source, goal, effort=effort) for source in sources]
 
-    def write(job: Job, source: Source, encoding: Encoding, seconds: float) -> batch.Report:
+    def write(job: Job, source: _Taken, encoding: Encoding, seconds: float) -> batch.Report:
         start = time.perf_counter()
         if job.target is not None and job.target.suffix.lower() == ARRAY_SUFFIX:
             data = latents_to_npy(encoding.latents)
@@ -181,6 +192,7 @@ def decompress(
     precision: PrecisionChoice = Precision.AUTO,
     threads: Threads = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    region: Region = None,
     strip: Strip = False,
     recursive: Recursive = False,
     workers: Workers = 1,
@@ -191,14 +203,19 @@ def decompress(
 ) -> None:
     """Decompress .eae files, or latents in .npy files, to pictures, or to arrays in .npy files.
 
+    A region is exactly what the whole picture has there; of a large picture only the tiles that
+    it meets are decoded.
+
     \b
     Examples:
       edgeae decompress img.eae
+      edgeae decompress big.eae -o part.png --region 4000,3000,800,600
       edgeae decompress img.eae -o img.jpg
       edgeae decompress -r small -o photos
       edgeae decompress - -o - --format png <img.eae
     """  # noqa: D301 click keeps the lines after this mark as they are
     suffix = f".{(format or 'png').lstrip('.').lower()}"
+    part = None if region is None else region_of(region)
     jobs = plan(
         inputs,
         output_to,
@@ -219,6 +236,7 @@ def decompress(
         options.among(load.workers),
         None if format is None else suffix,
         suffix,
+        part,
         max_pixels=max_pixels,
         strip=strip,
         force=force,
@@ -231,20 +249,23 @@ def _decompression(
     options: CodecOptions,
     chosen: str | None,
     default: str,
+    part: tuple[int, int, int, int] | None,
     *,
     max_pixels: int,
     strip: bool,
     force: bool,
-) -> Work[Packed, tuple[Source, Codec]]:
+) -> Work[Packed, tuple[Source | Strips, Codec]]:
     """Return the work of `decompress`, in the process that does it.
 
-    ``chosen`` and ``default`` are the suffixes of `ending_of`.
+    ``chosen`` and ``default`` are the suffixes of `ending_of`; ``part`` is what is decoded.
     """
     from edgeae.bundle import find_bundle, find_by_coding_id
 
     @functools.lru_cache(maxsize=4)
     def codec_in(folder: Path) -> Codec:
-        return options.load(folder)
+        codec = options.load(folder)
+        codec.prepare_decoding()
+        return codec
 
     @functools.lru_cache(maxsize=64)
     def codec_for(coding_id: bytes) -> Codec:
@@ -259,23 +280,41 @@ def _decompression(
         _check_ending(packed, ending(job), chosen=job.target is not None or chosen is not None)
         return packed
 
-    def decode(several: Sequence[Packed]) -> list[tuple[Source, Codec]]:
-        return [packed.decode(codec_for, max_pixels) for packed in several]
+    def decode(several: Sequence[Packed]) -> list[tuple[Source | Strips, Codec]]:
+        return [packed.decode(codec_for, max_pixels, part) for packed in several]
 
     def write(
-        job: Job, packed: Packed, decoded: tuple[Source, Codec], seconds: float
+        job: Job, packed: Packed, decoded: tuple[Source | Strips, Codec], seconds: float
     ) -> batch.Report:
         start = time.perf_counter()
         source, codec = decoded
-        data = source_bytes(
+        data = source_pieces(
             source.without_metadata() if strip else source,
             ARRAY_SUFFIX if packed.is_array else ending(job),
         )
-        output.write_in_folder(data, job.target, force=force or job.again)
+        written = output.write_in_folder(data, job.target, force=force or job.again)
         seconds += time.perf_counter() - start
-        return _decompress_report(source, packed.size, len(data), seconds, codec)
+        return _decompress_report(source, packed.size, written, seconds, codec)
 
     return Work(read, decode, write, True)
+
+
+class _Taken:
+    """A picture or an array that was read: its pixels may go before the report is made."""
+
+    def __init__(self, source: Source) -> None:
+        self.width, self.height, self.mode = source.width, source.height, source.mode
+        self.notes = source.notes
+        self._source: Source | None = source
+
+    def source(self, *, last: bool) -> Source:
+        """Return it; ``last``: it will not be asked for again."""
+        if self._source is None:
+            raise ValueError("the pixels were given away")
+        source = self._source
+        if last:
+            self._source = None
+        return source
 
 
 def _check_ending(packed: Packed, ending: str, *, chosen: bool) -> None:
@@ -336,7 +375,7 @@ def _check_latent_suffix(job: Job) -> None:
 
 
 def _compress_report(
-    picture: Source, size: int, seconds: float, encoding: Encoding, codec: Codec
+    picture: _Taken, size: int, seconds: float, encoding: Encoding, codec: Codec
 ) -> batch.Report:
     milliseconds = seconds * 1e3
     pixels = picture.width * picture.height
@@ -370,7 +409,7 @@ def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
 
 
 def _decompress_report(
-    picture: Source, read: int, written: int, seconds: float, codec: Codec
+    picture: Source | Strips, read: int, written: int, seconds: float, codec: Codec
 ) -> batch.Report:
     milliseconds = seconds * 1e3
     line = (

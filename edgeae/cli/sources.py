@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from edgeae.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from edgeae.arrays import FloatArray
     from edgeae.cli.jobs import Job
     from edgeae.images.picture import Picture
+    from edgeae.images.strips import Strips
     from edgeae.inputs import Source
 
 PICTURE_SUFFIXES = frozenset(
@@ -59,6 +60,18 @@ def ending_of(job: Job, chosen: str | None, default: str) -> str:
     if chosen is None and job.target is not None and job.target.suffix:
         return job.target.suffix
     return chosen or default
+
+
+def source_pieces(source: Source | Strips, suffix: str) -> Iterable[bytes]:
+    """Return what `source_bytes` does, in pieces, for what comes in strips as it comes."""
+    from pathlib import Path
+
+    from edgeae.images.files import file_pieces, format_for
+    from edgeae.images.strips import Strips
+
+    if isinstance(source, Strips):
+        return file_pieces(source, format_for(Path(f"picture{suffix}")))
+    return [source_bytes(source, suffix)]
 
 
 def source_bytes(source: Source, suffix: str) -> bytes:

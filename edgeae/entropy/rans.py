@@ -11,31 +11,31 @@ arXiv:1402.3392).
 >>> symbols, indexes = np.array([0, -1, 7]), np.array([0, 1, 1], np.uint8)
 >>> payload, lanes_log2 = encode([Section(symbols, indexes, tables)])
 >>> Decoder(payload, lanes_log2).decode(indexes, tables, last=True)
-array([ 0, -1,  7], dtype=int32)
+array([ 0, -1,  7], dtype=int16)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeae.entropy.bits import TailReader, pack_fields, to_tail, unpack_fields
-from edgeae.entropy.rows import RowDecoder, RowEncoder
-from edgeae.entropy.scalar import ScalarDecoder, ScalarEncoder
+from edgeae.entropy.lanes import ROW_LANES, LaneEncoder, lane_decoder, lane_encoder
 from edgeae.entropy.tables import ChannelTables, ScaleTables
-from edgeae.entropy.tables_base import Integers, SplitValues, Tables
+from edgeae.entropy.tables_base import Integers, Positions, SplitValues, Tables
 from edgeae.errors import ContainerError
 
 __all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode", "payload_bits"]
 
 RADIX = 1 << 16  # a word; states stay in RADIX..RADIX**2 - 1
 MAX_LANES_LOG2 = 10
-ROW_LANES = 64  # from here numpy rows are faster than the scalar loop, below they are slower
 BYTES_PER_LANE = 128  # a lane costs half a byte: at most 0.4 %
 SYMBOLS_PER_LANE = 2048  # or as many as keep the rows few where symbols are nearly free
+BLOCK = 1 << 21  # symbols that are looked at once: some 64 MB; a multiple of the lanes
 HEAD_BITS = 4  # width of a state's high half, for each lane
 
 
@@ -79,37 +79,54 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     """
     if not sections:
         raise ValueError("sections: at least one is needed; it may be empty")
-    parts = [_part(section) for section in sections]
-    if lanes_log2 is None:
+    parts = None
+    if lanes_log2 is None and _takes_all_lanes(sections):
+        lanes_log2 = MAX_LANES_LOG2
+    elif lanes_log2 is None:
+        parts = [_part(section) for section in sections]
         lanes_log2 = _lanes_log2(parts)
     if not 0 <= lanes_log2 <= MAX_LANES_LOG2:
         raise ValueError(f"lanes_log2: {lanes_log2} is not in 0..{MAX_LANES_LOG2}")
     lanes = 1 << lanes_log2
-    last = parts[-1].bypass
-    seeded = min(last.size, 16 * lanes)
-    seed = np.zeros(16 * lanes, np.uint8)
-    seed[:seeded] = last[last.size - seeded :]
-    states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
-    coder = (RowEncoder if lanes >= ROW_LANES else ScalarEncoder)(
-        states, sum(part.positions.size + part.class_positions.size for part in parts)
-    )
-    for part in reversed(parts):
-        coder.push(part.class_positions, part.tables)
-        coder.push(part.positions, part.tables)
+    # Many symbols take much memory as lists: then they are listed when it is their turn.
+    backwards = iter(map(_part, reversed(sections)) if parts is None else reversed(parts))
+    coder, last_bypass = _begin(next(backwards), lanes)
+    bypass = [last_bypass, *map(partial(_push, coder=coder), backwards)][::-1]
     high = (coder.states >> 16).astype(np.int64)
     widths = np.frexp(high)[1] - 1
     tail = [
         pack_fields(widths.astype(np.int64), np.full(lanes, HEAD_BITS)),
         pack_fields(high - (1 << widths.astype(np.int64)), widths),
-        *(part.bypass for part in parts[:-1]),
-        last[: last.size - seeded],
+        *bypass,
     ]
-    words = np.concatenate([coder.states.astype(np.uint16), coder.words]).astype("<u2")
-    return words.tobytes() + to_tail(np.concatenate(tail)), lanes_log2
+    words = np.concatenate([coder.states.astype(np.uint16), coder.words])
+    return words.astype("<u2", copy=False).tobytes() + to_tail(np.concatenate(tail)), lanes_log2
+
+
+def _begin(part: _Part, lanes: int) -> tuple[LaneEncoder, NDArray[np.uint8]]:
+    """Return the coder, seeded by the last bypass bits and given the last part; the other bits."""
+    seeded = min(part.bypass.size, 16 * lanes)
+    rest = part.bypass.size - seeded
+    seed = np.zeros(16 * lanes, np.uint8)
+    seed[:seeded] = part.bypass[rest:]
+    states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
+    capacity = part.symbols.size + part.classes.size
+    coder = lane_encoder(states, capacity)
+    return coder, _push(part, coder)[:rest]
+
+
+def _push(part: _Part, coder: LaneEncoder) -> NDArray[np.uint8]:
+    """Give all lists of a part to the coder, the last one first; return the bypass bits."""
+    for positions in part.lists():
+        coder.push(positions, part.tables)
+    return part.bypass
 
 
 def payload_bits(sections: Sequence[Section]) -> float:
     """Return about what `encode` would write: the tables' costs, and half a byte a lane."""
+    if _takes_all_lanes(sections):
+        cost_bits = sum(section.cost_bits for section in sections)
+        return cost_bits + 4 * (1 << MAX_LANES_LOG2)
     parts = [_part(section) for section in sections]
     return sum(part.cost_bits for part in parts) + 4 * (1 << _lanes_log2(parts))
 
@@ -153,10 +170,10 @@ class Decoder:
         widths = unpack_fields(self._tail.read(HEAD_BITS * lanes), head)
         fields = unpack_fields(self._tail.read(int(widths.sum())), widths)
         states = ((np.int64(1) << widths) + fields) * RADIX + words[:lanes]
-        self._lanes = (RowDecoder if lanes >= ROW_LANES else ScalarDecoder)(states, words)
+        self._lanes = lane_decoder(states, words)
         self._finished = False
 
-    def decode(self, indexes: Integers, tables: Tables, *, last: bool) -> NDArray[np.int32]:
+    def decode(self, indexes: Integers, tables: Tables, *, last: bool) -> NDArray[np.int16]:
         """Return the symbols of the next section.
 
         Parameters
@@ -169,7 +186,7 @@ class Decoder:
 
         Returns
         -------
-        (n,) int32
+        (n,) int16
 
         Raises
         ------
@@ -182,19 +199,46 @@ class Decoder:
             raise ValueError("decoder: the last section is decoded already")
         self._finished = last
         tables.check_indexes(indexes)
-        coded = tables.coded(indexes)
-        rows = indexes[coded]
-        symbols = self._lanes.pull(rows, tables)
-        nonzero = np.flatnonzero(symbols != 0)
-        escapes = nonzero[symbols[nonzero] == tables.escape[rows[nonzero]]]
-        classes = self._lanes.pull(np.full(escapes.size, len(tables)), tables)
-        signs = tables.signed(nonzero).size
+        blocks = [indexes[a : a + BLOCK] for a in range(0, max(1, indexes.size), BLOCK)]
+        symbols = self._pull(blocks, tables)
+        pieces = partial(_pieces, blocks, symbols, tables)
+        if len(blocks) == 1:  # looked at once; of many that would take too much memory
+            pieces = partial(iter, list(pieces()))
+        signs = escapes = 0
+        for piece in pieces():
+            signs += piece.signs
+            escapes += piece.escapes.size
+        classes = self._lanes.pull(np.full(escapes, len(tables)), tables)
         bits = self._bypass(signs + int(classes.sum()), last=last)
         remainders = unpack_fields(bits[signs:], classes)
-        split = SplitValues(symbols, escapes, classes, remainders, bits[:signs])
-        values = np.zeros(indexes.size, np.int32)
-        values[coded] = tables.join(split, rows, nonzero)
+        values = np.zeros(indexes.size, np.int16)
+        start = sign = escape = 0
+        for block, piece in zip(blocks, pieces(), strict=True):
+            own = slice(escape, escape + piece.escapes.size)
+            split = SplitValues(
+                piece.symbols,
+                piece.escapes,
+                classes[own],
+                remainders[own],
+                bits[sign : sign + piece.signs],
+            )
+            joined = tables.join(split, piece.rows, piece.nonzero)
+            values[start : start + block.size][piece.coded] = joined
+            start, sign, escape = start + block.size, sign + piece.signs, own.stop
         return values
+
+    def _pull(self, blocks: Sequence[Integers], tables: Tables) -> NDArray[np.uint8]:
+        """Return the symbols of all coded positions of ``blocks``."""
+        lanes = self._lanes.states.size
+        symbols = np.empty(sum(block.size for block in blocks), np.uint8)
+        waiting, count = blocks[0][:0], 0
+        for number, block in enumerate(blocks, 1):
+            rows = np.concatenate([waiting, block[tables.coded(block)]])
+            # What is pulled at once begins with the first lane.
+            whole = rows.size if number == len(blocks) else rows.size - rows.size % lanes
+            symbols[count : count + whole] = self._lanes.pull(rows[:whole], tables)
+            waiting, count = rows[whole:], count + whole
+        return symbols[:count]
 
     def _bypass(self, count: int, *, last: bool) -> NDArray[np.uint8]:
         seeded = min(count, 16 * self._lanes.states.size) if last else 0
@@ -219,33 +263,87 @@ class Decoder:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """A block of indexes with its symbols, as the decoder joins them."""
+
+    coded: Positions | slice  # in the block
+    rows: Integers  # (M,) of the coded positions
+    symbols: NDArray[np.uint8]  # (M,)
+    nonzero: Positions  # among the M
+    escapes: Positions  # among the M
+    signs: int
+
+
+def _pieces(
+    blocks: Sequence[Integers], symbols: NDArray[np.uint8], tables: Tables
+) -> Iterator[_Piece]:
+    start = 0
+    for block in blocks:
+        coded = tables.coded(block)
+        rows = block[coded]
+        own = symbols[start : start + rows.size]
+        nonzero = np.flatnonzero(own != 0)
+        escapes = nonzero[own[nonzero] == tables.escape[rows[nonzero]]]
+        yield _Piece(coded, rows, own, nonzero, escapes, tables.signed(nonzero).size)
+        start += rows.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """A section as lists of symbols and bypass bits."""
 
-    positions: NDArray[np.int32]  # (M,) in the flat tables
-    class_positions: NDArray[np.int32]  # (E,)
+    rows: Integers  # (M,)
+    symbols: NDArray[np.uint8]  # (M,) positions in the rows
+    classes: NDArray[np.uint8]  # (E,)
     bypass: NDArray[np.uint8]  # (T,) signs, then escape remainders
     tables: Tables
 
     @property
     def cost_bits(self) -> float:
         cost = self.tables.symbol_cost_bits
-        lists = cost[self.positions].sum() + cost[self.class_positions].sum()
+        lists = sum(cost[positions].sum() for positions in self.lists())
         return float(lists) + self.bypass.size
+
+    def lists(self) -> Iterator[NDArray[np.int32]]:
+        """Yield positions in the flat tables, the last ones first.
+
+        Each list begins with the first lane: BLOCK is a multiple of their number.
+        """
+        start = self.tables.start.astype(np.int32)
+        yield start[-1] + self.classes.astype(np.int32)
+        for a in reversed(range(0, self.rows.size, BLOCK)):
+            yield start[self.rows[a : a + BLOCK]] + self.symbols[a : a + BLOCK]
 
 
 def _part(section: Section) -> _Part:
-    tables = section.tables
-    _, rows, split = tables.split_checked(section.symbols, section.indexes)
-    start = tables.start.astype(np.int32)
-    bypass = np.concatenate([split.signs, pack_fields(split.remainders, split.classes)])
-    return _Part(
-        start[rows] + split.symbols, start[-1] + split.classes.astype(np.int32), bypass, tables
-    )
+    tables, size = section.tables, section.indexes.size
+    rows, symbols = np.empty(size, section.indexes.dtype), np.empty(size, np.uint8)
+    parts, count = [], 0
+    for a in range(0, max(1, size), BLOCK):
+        block = slice(a, a + BLOCK)
+        _, own, split = tables.split_checked(section.symbols[block], section.indexes[block])
+        rows[count : count + own.size], symbols[count : count + own.size] = own, split.symbols
+        count += own.size
+        parts.append((split.classes, split.signs, pack_fields(split.remainders, split.classes)))
+    classes, signs, remainders = map(np.concatenate, zip(*parts, strict=True))
+    bypass = np.concatenate([signs, remainders])
+    return _Part(rows[:count], symbols[:count], classes, bypass, tables)
+
+
+def _takes_all_lanes(sections: Sequence[Section]) -> bool:
+    """Return whether the symbols are so many that no cost need be known."""
+    symbols = 0
+    for section in sections:
+        for a in range(0, section.indexes.size, BLOCK):
+            block = section.indexes[a : a + BLOCK]
+            symbols += block[section.tables.coded(block)].size
+        if symbols >= SYMBOLS_PER_LANE << MAX_LANES_LOG2:
+            return True
+    return False
 
 
 def _lanes_log2(parts: Sequence[_Part]) -> int:
     size_bytes = sum(part.cost_bits for part in parts) / 8
-    symbols = sum(part.positions.size for part in parts)
+    symbols = sum(part.symbols.size for part in parts)
     wanted = min(1 << MAX_LANES_LOG2, max(size_bytes / BYTES_PER_LANE, symbols / SYMBOLS_PER_LANE))
     return int(wanted).bit_length() - 1 if wanted >= ROW_LANES else 0

@@ -24,7 +24,7 @@ class RowEncoder:
     states : (L,) uint32
         Start of each lane, 2**16 and its seed bits.
     capacity : int
-        Most symbols that will come; each emits at most one word.
+        Symbols that will come, about; each emits at most one word.
     """
 
     def __init__(self, states: NDArray[np.uint32], capacity: int) -> None:
@@ -36,6 +36,7 @@ class RowEncoder:
         """Take one list of symbols, given by their positions in the flat tables."""
         lanes, size = self.states.size, positions.size
         whole = size - size % lanes
+        self._reserve(size)
         frequency = tables.frequency.astype(np.uint32)
         cumulative = tables.cumulative.astype(np.uint32)
         blocks = [slice(whole, size)]
@@ -69,6 +70,13 @@ class RowEncoder:
             np.add(x, quotient, out=x)
             np.add(x, c, out=x)
         self._first = first
+
+    def _reserve(self, count: int) -> None:
+        if count > self._first:
+            used = self._words.size - self._first
+            words = np.empty(2 * used + count, np.uint16)
+            words[words.size - used :] = self.words
+            self._words, self._first = words, words.size - used
 
     @property
     def words(self) -> NDArray[np.uint16]:

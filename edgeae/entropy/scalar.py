@@ -22,7 +22,7 @@ class ScalarEncoder:
     states : (L,) uint32
         Start of each lane, 2**16 and its seed bits.
     capacity : int
-        Most symbols that will come; not needed here, `RowEncoder` allocates by it.
+        Symbols that will come, about; not needed here, `RowEncoder` allocates by it.
     """
 
     def __init__(self, states: NDArray[np.uint32], capacity: int) -> None:

@@ -127,6 +127,16 @@ class Tables(ABC):
         return np.repeat(symbols, self.frequency)
 
     @cached_property
+    def entries(self) -> NDArray[np.uint32]:
+        """Frequency << 16 | cumulative of each symbol, flat, as the kernel takes it."""
+        return (self.frequency << 16 | self.cumulative).astype(np.uint32)
+
+    @cached_property
+    def starts(self) -> NDArray[np.uint32]:
+        """`start` as the kernel takes it."""
+        return self.start.astype(np.uint32)
+
+    @cached_property
     def scalar_lookup(self) -> tuple[bytes, list[int], list[int], list[int]]:
         """Slots, start, frequency and cumulative as what Python indexes fastest."""
         return (

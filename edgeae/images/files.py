@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,17 +27,21 @@ from edgeae.images.picture import (
     picture_from_array,
     to_array,
 )
+from edgeae.images.png import png_pieces
 from edgeae.images.samples import reduce_to_8_bits, upright
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from edgeae.images.strips import Strips
 
 __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "Picture",
+    "file_pieces",
     "format_for",
     "picture_from_array",
     "picture_from_image",
@@ -109,6 +114,11 @@ def picture_from_image(
     ImageError
         As for ``read_picture``.
     """
+    return _picture(*_parts(image, max_pixels, exif))
+
+
+def _parts(image: Image.Image, max_pixels: int, exif: bytes | None) -> tuple[Picture, int]:
+    """Return the picture in an image as it is stored, and the orientation that it is seen in."""
     check_size(*image.size, max_pixels)
     notes = [] if (frames := _frame_count(image)) == 1 else [f"first of {frames} frames"]
     if image.mode not in WIDE_MODES and _stores_16_bits(image):
@@ -123,9 +133,12 @@ def picture_from_image(
     with damage_as_image_error(image.format or "image"):
         pixels, alpha = _samples(image, transform)
         exif, orientation = _exif_and_orientation(image, exif, notes)
-    pixels = upright(pixels, orientation)
-    alpha = None if alpha is None else upright(alpha, orientation)
-    return Picture(pixels, alpha, _icc(image), exif, tuple(notes))
+    return Picture(pixels, alpha, _icc(image), exif, tuple(notes)), orientation
+
+
+def _picture(stored: Picture, orientation: int) -> Picture:
+    alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
+    return replace(stored, pixels=upright(stored.pixels, orientation), alpha=alpha)
 
 
 def to_picture(image: Picture | Image.Image | NDArray[Any]) -> Picture:
@@ -160,7 +173,9 @@ def format_for(path: Path) -> str:
     ImageError
         There is none that can be written; the message lists those that can.
     """
-    Image.init()
+    Image.preinit()
+    if path.suffix.lower() not in Image.EXTENSION:  # the other plug-ins take as long as a photo
+        Image.init()
     name = Image.EXTENSION.get(path.suffix.lower(), "")
     if name not in OUTPUTS or name not in Image.SAVE:
         extension = path.suffix or "no extension"
@@ -188,33 +203,78 @@ def write_picture(picture: Picture, target: BinaryIO, format: str) -> None:
         The machine refuses to write.
     """
     name = format.upper()
-    Image.init()
-    if name not in OUTPUTS or name not in Image.SAVE:
-        raise ImageError(f"{format} cannot be written; use {_writable_extensions()}")
-    modes, options = OUTPUTS[name]
-    if picture.alpha is not None and "RGBA" not in modes:
-        able = ", ".join(n for n, (m, _) in OUTPUTS.items() if "RGBA" in m and n in Image.SAVE)
-        raise ImageError(f"{name} has no alpha and the picture has; write one of {able}")
+    _check_writable(name, picture.mode)
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
+    _save(image, target, name, icc=picture.icc, exif=picture.exif)
+
+
+def file_pieces(strips: Strips, format: str) -> Iterator[bytes]:
+    """Yield the file of a picture that comes in strips, without loss where the format allows it.
+
+    PNG, PGM and PPM files are written as the rows come. For the others Pillow needs all of them, in
+    its own form, four bytes a pixel.
+
+    Raises
+    ------
+    ImageError, OutputError
+        As of `write_picture`.
+    """
+    _check_writable(format, strips.mode)
+    if format == "PNG":
+        yield from png_pieces(strips)
+    elif format == "PPM":
+        kind = b"P5" if strips.mode == "L" else b"P6"
+        yield b"%s\n%d %d\n255\n" % (kind, strips.width, strips.height)
+        for rows in strips.rows:
+            yield np.ascontiguousarray(rows).tobytes()
+    else:
+        image = Image.new(strips.mode, (strips.width, strips.height))
+        top = 0
+        for rows in strips.rows:
+            image.paste(Image.fromarray(rows), (0, top))
+            top += len(rows)
+        buffer = io.BytesIO()
+        _save(image, buffer, format, icc=strips.icc, exif=strips.exif)
+        del image
+        yield buffer.getvalue()
+
+
+def _check_writable(format: str, mode: str) -> None:
+    """Raise ImageError unless a picture of this mode can be written in a format."""
+    Image.preinit()
+    if format not in Image.SAVE:  # rare formats' plug-ins take time to load
+        Image.init()
+    if format not in OUTPUTS or format not in Image.SAVE:
+        raise ImageError(f"{format} cannot be written; use {_writable_extensions()}")
+    if mode in ("LA", "RGBA") and "RGBA" not in OUTPUTS[format][0]:
+        Image.init()
+        able = ", ".join(n for n, (m, _) in OUTPUTS.items() if "RGBA" in m and n in Image.SAVE)
+        raise ImageError(f"{format} has no alpha and the picture has; write one of {able}")
+
+
+def _save(
+    image: Image.Image, target: BinaryIO, format: str, *, icc: bytes | None, exif: bytes | None
+) -> None:
+    modes, options = OUTPUTS[format]
     if image.mode not in modes:
-        image = image.convert("RGB" if picture.alpha is None else "RGBA")
-    metadata = {"icc_profile": picture.icc, "exif": picture.exif}
+        image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
+    metadata = {"icc_profile": icc, "exif": exif}
     options = options | {key: value for key, value in metadata.items() if value}
     try:
         if target.seekable():
-            image.save(target, name, **options)
+            image.save(target, format, **options)
         else:  # several formats seek back while they write
             buffer = io.BytesIO()
-            image.save(buffer, name, **options)
+            image.save(buffer, format, **options)
             target.write(buffer.getbuffer())
     except (OSError, ValueError, SystemError, OverflowError, struct.error) as error:
         if isinstance(error, OSError) and error.errno:
             raise OutputError(f"cannot be written: {error.strerror or error}") from error
-        size = f"{picture.width}x{picture.height}"
+        size = f"{image.width}x{image.height}"
         detail = one_line(error)
-        raise ImageError(f"{name} cannot hold this {size} picture ({detail}); use PNG") from error
+        raise ImageError(f"{format} cannot hold this {size} picture ({detail}); use PNG") from error
 
 
 def _read_stream(stream: BinaryIO, max_pixels: int) -> Picture:
@@ -223,8 +283,13 @@ def _read_stream(stream: BinaryIO, max_pixels: int) -> Picture:
         prefix = stream.read(PREFIX_BYTES)
     if not prefix:
         raise ImageError("the file is empty")
+    return _picture(*_read_parts(stream, prefix, max_pixels))
+
+
+def _read_parts(stream: BinaryIO, prefix: bytes, max_pixels: int) -> tuple[Picture, int]:
+    # Pillow's form of the picture must go before the picture is turned: three would be much.
     with _identify(stream, prefix) as image:
-        return picture_from_image(image, max_pixels=max_pixels)
+        return _parts(image, max_pixels, None)
 
 
 def _identify(stream: BinaryIO, prefix: bytes) -> Image.Image:

@@ -47,7 +47,12 @@ def pad(pixels: NDArray[np.uint8], multiple: int = MULTIPLE) -> NDArray[np.uint8
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ValueError(f"a picture is (H, W) or (H, W, C) and not empty, got {pixels.shape}")
     height, width = pixels.shape[:2]
-    padded_height, padded_width = padded_size(height, width, multiple)
+    return extend(pixels, *padded_size(height, width, multiple))
+
+
+def extend(pixels: NDArray[np.uint8], padded_height: int, padded_width: int) -> NDArray[np.uint8]:
+    """Return the picture extended to a size, as `pad` does; itself if it has that size."""
+    height, width = pixels.shape[:2]
     if (padded_height, padded_width) == (height, width):
         return np.ascontiguousarray(pixels)
     # np.pad needs three times as long: it builds the result axis by axis.

@@ -1,7 +1,8 @@
 """A checkpoint becomes a bundle.
 
-    weights -> graphs -> proof of the integer bound -> tables from histograms -> parity with the
-    networks -> files -> rate and distortion of the finished product -> manifest and card
+    weights -> graphs -> proof of the integer bound, check of the halo -> tables from histograms ->
+    parity with the networks -> files -> rate and distortion of the finished product -> manifest
+    and card
 
 A folder appears under its name only when everything has passed.
 """
@@ -15,6 +16,7 @@ import torch
 
 from edgeae.errors import BundleError
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
+from edgeae_export.halo import check_halo, photo_halo
 from edgeae_export.histograms import count_symbols, product_rounding
 from edgeae_export.integer_bound import prove_integer_bound
 from edgeae_export.known_file import add_known_file
@@ -75,12 +77,15 @@ def export(
     BundleError
         The checkpoint's tensors do not fit its recipe.
     BoundError
-        A partial sum of the scale path may reach 2**24, or a graph departs from its network.
+        A partial sum of the scale path may reach 2**24, a network sees farther than the halo, or a
+        graph departs from its network.
     """
     check_new(out)
     trained, model = averaged_model(checkpoint), averaged_model(checkpoint)
     graphs = photo_graphs(trained.codec)
     sums = prove_integer_bound(graphs["hyper_decoder"])
+    halo = photo_halo(trained.codec.shape)
+    check_halo(graphs, halo)
     model.codec.load_state_dict(weights_of(graphs, model.codec))  # rounded as they are exported
     differences = check_parity(graphs, model.codec, held_out)
     bounds = {f"{name}, largest difference": value for name, value in differences.items()}
@@ -95,6 +100,7 @@ def export(
         masks=model.codec.masks.numpy(),
         channel_tables=freeze_channel_tables(histograms, model.prior),
         scale_tables=freeze_scale_tables(histograms),
+        halo=halo,
     )
     with new_folder(out) as folder:
         write_contents(folder, contents)

@@ -64,6 +64,7 @@ class Contents:
     scale_tables: ScaleTables | None  # None for a plain autoencoder
     position_tables: PositionTables | None = None
     mixture: Mixture | None = None  # the prior of a plain autoencoder's latents, if it has one
+    halo: int | None = None  # pixels around that the networks see
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the members of tables.npz."""
@@ -144,7 +145,7 @@ def write_manifest(
         hyper_channels=recipe.hyper_channels,
         latent_step=None,
         prior=None,
-        halo=None,
+        halo=contents.halo,
         coding_id=coding_id(hyper_decoder, arrays, label.latent_space).hex(),
         files={name: file_sha256(folder / name) for name in names},
         known_answer=known_answer(hyper_decoder, contents.masks, recipe.hyper_channels),

@@ -13,6 +13,7 @@ from reference_scales import scale_indexes
 
 from edgeae.errors import BoundError, BundleError
 from edgeae.graphs import SIGNATURES, Graph
+from edgeae.masks import none_known
 from edgeae_export.graph_builder import FLOAT, UINT8, GraphBuilder, initializers, serialized
 from edgeae_export.layouts import (
     from_depthwise_kernel,
@@ -159,6 +160,18 @@ def test_scale_indexes_are_exact_whatever_the_runtime_does(
                 feed = {"z": z[None], "symbols": symbols[None], "step": np.array(step)}
                 _, found = run(None, feed)
                 assert (found[0] == wanted).all(), (level, threads, step)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_position_stands_for_all_while_no_symbol_is_known(level: str) -> None:
+    run = session(photo_graphs(random_model(WIDE).codec)["hyper_decoder"], level).run
+    z = np.random.default_rng(5).integers(-9, 10, (1, WIDE.hyper_channels, 3, 2)).astype(np.int16)
+    everywhere = np.zeros((1, WIDE.latent_channels, 12, 8), np.int16)
+    step = np.array(0)
+    expected = run(None, {"z": z, "symbols": everywhere, "step": step})
+    found = run(None, {"z": z, "symbols": none_known(WIDE.latent_channels), "step": step})
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def hyper_inputs(shape: PhotoShape) -> Any:
