@@ -1,8 +1,8 @@
-"""Memory over a thousand pictures of random sizes through one codec.
+"""A thousand pictures of random sizes through one codec: memory must not grow.
 
     python benchmarks/soak.py [BUNDLE] [--pictures 1000] [--side 320]
 
-Each is made up, compressed and decompressed; some are grey, some have alpha, some run in tiles.
+Each is made up, compressed and decompressed; some are grey, some have alpha, some are run in tiles.
 Prints resident memory after some pictures, and ends with 1 if it has grown by more than 5 % from
 the first fifth to the end. Linux only.
 """

@@ -157,7 +157,7 @@ class SourceEncoder:
         """
         transforms = self._transforms
         large = [transforms.is_large(source.height, source.width) for source in sources]
-        dtype: type[np.float32 | np.float16] = np.float32 if keeps_y else np.float16
+        dtype: type[np.floating] = np.float32 if keeps_y else np.float16
         small = iter(
             transforms.analyse(
                 [source for source, tiled in zip(sources, large, strict=True) if not tiled]

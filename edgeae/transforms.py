@@ -6,7 +6,7 @@ encoder: picture -> padded samples -> y; decoder: y_hat -> samples -> picture, o
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     # latents (C, h, w) before rounding, and their log-variances if the encoder gives them
     Posterior: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
-_Float = TypeVar("_Float", np.float16, np.float32)
 LOG_VARIANCE = "log_variance"  # a variational encoder's second output, in the network's units
 ONE_QUALITY = 50.0  # what the decoder is told where nobody chose a quality
 
@@ -108,7 +107,7 @@ class Transforms:
         known = self.manifest.halo is not None and self.manifest.fixed_size is None
         return known and needs_tiles(*self.input.padded(height, width))
 
-    def analyse_large(self, source: Source, dtype: type[_Float]) -> NDArray[_Float]:
+    def analyse_large(self, source: Source, dtype: type[np.floating]) -> NDArray[np.floating]:
         """Return the latents (C, h, w) of a large picture before rounding."""
         return self._analyse_tiles(picture_in(source).pixels, dtype)
 
@@ -120,7 +119,8 @@ class Transforms:
         if self.is_large(height, width):
             strips = self._strips(y_hat, float(quality), Crop(0, 0, width, height))
             pixels = np.concatenate(list(strips))
-            return self._analyse_tiles(pixels, np.float32)
+            again: NDArray[np.float32] = self._analyse_tiles(pixels, np.float32)
+            return again
         (pixels,) = self.decoder.run(y_hat=y_hat[np.newaxis], quality=quality)
         (y,) = self.encoder.run(pixels=pixels)
         if y.shape[1:] != y_hat.shape:
@@ -198,7 +198,7 @@ class Transforms:
         (n, crop.width) or (n, crop.width, 3) uint8
         """
         for rows in self._strips(y_hat, quality, crop):
-            yield self.input.cut(rows, *rows.shape[:2], mode)
+            yield self.input.cut(rows, len(rows), crop.width, mode)
 
     def restore(self, sources: Sequence[Source]) -> Iterator[Source]:
         """Yield decoder(encoder(x)) of each, large ones in tiles if the bundle has a halo."""
@@ -230,7 +230,9 @@ class Transforms:
         of = self.manifest
         return tiles_of(height, width, multiple=of.multiple, stride=of.stride, halo=of.halo or 0)
 
-    def _analyse_tiles(self, pixels: NDArray[np.uint8], dtype: type[_Float]) -> NDArray[_Float]:
+    def _analyse_tiles(
+        self, pixels: NDArray[np.uint8], dtype: type[np.floating]
+    ) -> NDArray[np.floating]:
         """Return the latents (C, h, w) of (H, W) or (H, W, 3) pixels, which are padded here."""
         height, width = self.input.padded(*pixels.shape[:2])
         y = np.empty(self.manifest.latents_shape(height, width), dtype)

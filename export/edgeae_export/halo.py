@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def check_halo(graphs: Mapping[str, ModelProto], halo: int) -> None:
     hyper_seen = _around(kept, HYPER_HALO * HYPER_STRIDE)
     level = np.array(QUALITY, np.float32)
 
-    def compare(name: str, whole: NDArray[np.generic], part: NDArray[np.generic]) -> None:
+    def compare(name: str, whole: NDArray[Any], part: NDArray[Any]) -> None:
         difference = np.abs(whole.astype(np.float64) - part).max()
         if not difference <= BOUNDS[name]:
             raise BoundError(
@@ -92,8 +92,8 @@ def _around(kept: slice, halo: int) -> slice:
 
 
 def _cut(
-    array: NDArray[np.generic], pixels: slice, stride: int, of: slice = slice(0, None)
-) -> NDArray[np.generic]:
+    array: NDArray[Any], pixels: slice, stride: int, of: slice = slice(0, None)
+) -> NDArray[Any]:
     """Return the part of (1, C, h, w) that stands for these rows and columns of pixels."""
     chosen = slice((pixels.start - of.start) // stride, (pixels.stop - of.start) // stride)
     return np.ascontiguousarray(array[:, :, chosen, chosen])

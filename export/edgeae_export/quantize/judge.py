@@ -16,6 +16,7 @@ import numpy as np
 from edgeae.bundle import graph_file
 from edgeae.graphs import Graph
 from edgeae.priors import ChannelPrior, Hyperprior
+from edgeae.tile_graphs import GraphPair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,8 +129,11 @@ class Judge:
         tables = self.bundle.scale_tables
         if tables is None:
             return ChannelPrior(self.bundle)
-        graphs = [self._stored(name) for name in ("hyper_encoder", "hyper_decoder")]
-        return Hyperprior(self.bundle, tables, graphs[0], graphs[1], self._reanalyse)
+        pairs = [  # of one graph each: a crop is run whole
+            GraphPair(graph, lambda _, graph=graph: graph, threads=1)  # type: ignore[misc]  # bound now
+            for graph in map(self._stored, ("hyper_encoder", "hyper_decoder"))
+        ]
+        return Hyperprior(self.bundle, tables, pairs[0], pairs[1], self._reanalyse)
 
     def _reanalyse(
         self, y_hat: NDArray[np.float32], quality: NDArray[np.float32]
