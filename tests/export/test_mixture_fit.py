@@ -25,3 +25,8 @@ def test_few_latents_get_few_components() -> None:
     assert len(fit_mixture(latents.astype(np.float32)).weights) == 3
     with pytest.raises(BoundError, match="at least 20 inputs"):
         fit_mixture(latents[:5].astype(np.float32))
+
+
+def test_many_dimensions_need_more_latents() -> None:
+    latents = np.random.default_rng(1).normal(size=(200, 30)).astype(np.float32)
+    assert len(fit_mixture(latents).weights) == 2

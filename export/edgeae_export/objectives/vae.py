@@ -53,8 +53,9 @@ def losses_of(
 def figures_of(network: Vae, recipe: VaeRecipe, held_out: Sequence[Pictures]) -> dict[str, float]:
     """Negative ELBO (beta 1) with its parts, in nats an example; units that are in use.
 
-    One sample of the posterior for each example. ``binarized`` is the negative ELBO of pixels drawn
-    as 0 or 1 with their grey levels as probabilities; the encoder then sees the drawn pixels.
+    One sample of the posterior for each example. ``binarized``, of a Bernoulli likelihood, is the
+    negative ELBO of pixels drawn as 0 or 1 with their grey levels as probabilities; the encoder
+    then sees the drawn pixels.
     """
     random = np.random.default_rng(VALIDATION_SEED)
     nats = negative_log_likelihood(recipe)
@@ -63,8 +64,11 @@ def figures_of(network: Vae, recipe: VaeRecipe, held_out: Sequence[Pictures]) ->
     means = []
     for batch in held_out:
         pixels = to_pixels(batch, device_of(network))
-        drawn = torch.from_numpy(random.random(pixels.shape, np.float32)).to(pixels.device)
-        for target, terms in ((pixels, grey), ((drawn < pixels).float(), binarized)):
+        targets = [(pixels, grey)]
+        if recipe.likelihood == "bernoulli":
+            drawn = torch.from_numpy(random.random(pixels.shape, np.float32)).to(pixels.device)
+            targets.append(((drawn < pixels).float(), binarized))
+        for target, terms in targets:
             mean, log_variance = network.encoder(target)
             z = sample_posterior(mean, log_variance, normal(mean.shape, random, pixels.device))
             kl = losses.kl_to_standard_normal(mean, log_variance).flatten(1)
@@ -72,10 +76,12 @@ def figures_of(network: Vae, recipe: VaeRecipe, held_out: Sequence[Pictures]) ->
             if terms is grey:
                 means.append(mean.flatten(1))
     reconstruction, kl_mean = torch.cat(grey, dim=1).mean(dim=1).tolist()
-    return {
+    found = {
         "negative_elbo": reconstruction + kl_mean,
         "reconstruction": reconstruction,
         "kl": kl_mean,
-        "binarized": float(torch.cat(binarized, dim=1).mean(dim=1).sum()),
         "active_units": losses.active_units(torch.cat(means)),
     }
+    if binarized:
+        found["binarized"] = float(torch.cat(binarized, dim=1).mean(dim=1).sum())
+    return found

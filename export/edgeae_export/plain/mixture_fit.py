@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMPONENTS = 64
-LATENTS_A_COMPONENT = 20  # at least, for a covariance that means something
+LATENTS_A_COMPONENT = 20  # at least, for a covariance that means something,
+LATENTS_A_DIMENSION = 3  # and for one that does not single out each of them
 SMALLEST_VARIANCE = 1e-3  # latents are of about unit size
 STEPS = 50  # the likelihood hardly grows after that
 
@@ -31,11 +32,11 @@ def fit_mixture(latents: NDArray[np.float32], seed: int = 1) -> Mixture:
     BoundError
         There are too few latents.
     """
-    count = min(COMPONENTS, len(latents) // LATENTS_A_COMPONENT)
+    needed = max(LATENTS_A_COMPONENT, LATENTS_A_DIMENSION * latents.shape[1])
+    count = min(COMPONENTS, len(latents) // needed)
     if count < 1:
         raise BoundError(
-            f"a mixture needs at least {LATENTS_A_COMPONENT} inputs, there are {len(latents)}; "
-            f"give more data"
+            f"a mixture needs at least {needed} inputs, there are {len(latents)}; give more data"
         )
     model = GaussianMixture(
         count,
