@@ -442,12 +442,12 @@ def test_blocks_of_symbols_change_no_byte(
     whole = encode(sections, lanes_log2=lanes_log2)
     monkeypatch.setattr(rans, "BLOCK", 1024)
     assert encode(sections, lanes_log2=whole[1]) == whole
-    assert payload_bits(sections) == pytest.approx(8 * len(whole[0]), rel=0.02, abs=400)
     decoder = Decoder(*whole)
     for number, section in enumerate(sections, 1):
         found = decoder.decode(section.indexes, section.tables, last=number == len(sections))
         np.testing.assert_array_equal(found, section.symbols)
     if lanes_log2 is None:
+        assert payload_bits(sections) == pytest.approx(8 * len(whole[0]), rel=0.02)
         monkeypatch.setattr(rans, "SYMBOLS_PER_LANE", 1)  # as many as very large pictures have
         many, lanes = encode(sections)
         assert lanes == rans.MAX_LANES_LOG2
