@@ -37,7 +37,7 @@ MAX_LANES_LOG2 = 10
 ROW_LANES = 64  # from here numpy rows are faster than the scalar loop, below they are slower
 BYTES_PER_LANE = 128  # a lane costs half a byte: at most 0.4 %
 SYMBOLS_PER_LANE = 2048  # or as many as keep the rows few where symbols are nearly free
-BLOCK = 1 << 21  # symbols that are looked at once: some 64 MB; a multiple of the lanes
+BLOCK = 1 << 20  # symbols that are looked at once: some 32 MB; a multiple of the lanes
 HEAD_BITS = 4  # width of a state's high half, for each lane
 
 
