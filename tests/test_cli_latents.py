@@ -152,8 +152,9 @@ class TestSample:
         assert (tmp_path / "there.png").read_bytes() == b"mine"
         assert run("sample", "-m", vae, "-n", "1", "-o", "there.png", "-f")[0] == 0
 
-    def test_model_must_be_named(self) -> None:
-        assert run("sample")[0] == 2
+    def test_without_a_model_there_are_digits(self, tmp_path: Path) -> None:
+        assert run("sample", "-n", "4", "-o", tmp_path / "s.png")[0] == 0
+        assert Image.open(tmp_path / "s.png").size == (62, 62)  # two by two of 28x28
 
 
 class TestInterpolate:

@@ -189,9 +189,9 @@ def test_targets_and_efforts_work_on_large_pictures(
     small_tiles()
     file = codec.compress(large, TargetBpp(0.2))
     assert 0.19 <= 8 * len(file) / (300 * 450) <= 0.2
-    reached = codec.reach(large, TargetPsnr(29))
+    reached = codec.reach(large, TargetPsnr(26))
     decoded = codec.decompress(codec.file_of(reached))
-    assert psnr_db(large, decoded) == pytest.approx(29, abs=0.12)
+    assert psnr_db(large, decoded) == pytest.approx(26, abs=0.12)
     slow = codec.reach(large, 40.0, effort=2)
     pixels = codec.decode(slow.latents).pixels
     assert psnr_db(large, pixels) > psnr_db(large, codec.decompress(codec.compress(large, 40))) - 1

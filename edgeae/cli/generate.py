@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgeae.codec import Codec
     from edgeae.inputs import Source
 
+VAE = "vae"
 ANIMATION_SUFFIX = ".gif"
 FRAME_MS = 100
 _ZOOM_HELP = "Pixels a side that each pixel becomes."
@@ -52,7 +53,7 @@ Zoom = Annotated[int, typer.Option("--zoom", min=1, max=64, help=_ZOOM_HELP)]
 
 
 def sample(
-    model: Model,
+    model: Model = VAE,
     number: Annotated[
         int, typer.Option("-n", "--number", min=1, max=_MANY, help="How many pictures.")
     ] = 64,
@@ -79,11 +80,12 @@ def sample(
 ) -> None:
     """Draw pictures that a variational autoencoder makes of random latents.
 
-    The bundle must have a prior. With equal seeds the first pictures of more are those of fewer.
+    By default handwritten digits. The bundle must have a prior. With equal seeds the first pictures
+    of more are those of fewer.
 
     \b
     Examples:
-      edgeae sample -m vae
+      edgeae sample
       edgeae sample -m vae -n 100 --seed 7 --truncation 0.8 -o digits.png --zoom 2
       edgeae sample -m vae -n 1000 -o made/
     """  # noqa: D301 click keeps the lines after this mark as they are

@@ -35,7 +35,7 @@ RADIX = 1 << 16  # a word; states stay in RADIX..RADIX**2 - 1
 MAX_LANES_LOG2 = 10
 BYTES_PER_LANE = 128  # a lane costs half a byte: at most 0.4 %
 SYMBOLS_PER_LANE = 2048  # or as many as keep the rows few where symbols are nearly free
-BLOCK = 1 << 21  # symbols that are looked at once: some 64 MB; a multiple of the lanes
+BLOCK = 1 << 20  # symbols that are looked at once: some 32 MB; a multiple of the lanes
 HEAD_BITS = 4  # width of a state's high half, for each lane
 
 

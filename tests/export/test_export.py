@@ -63,6 +63,7 @@ def test_bundle_is_whole_and_codes_pictures(bundle: Path) -> None:
     opened = Bundle.load(bundle)
     opened.verify()
     assert opened.manifest.name == "small"
+    assert opened.manifest.halo is not None  # large pictures can be run in tiles
     assert opened.manifest.training["steps"] == 3
     codec = Codec(opened, threads=1)
     picture = made_picture(20, 90, 61)

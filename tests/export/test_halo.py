@@ -23,7 +23,6 @@ def test_tiles_with_that_halo_are_the_whole() -> None:
     check_halo(photo_graphs(random_model().codec), photo_halo(SMALL))
 
 
-@pytest.mark.parametrize(("halo", "output"), [(0, "y"), (32, "pixels")])
-def test_less_is_found_out(halo: int, output: str) -> None:
-    with pytest.raises(BoundError, match=rf"^{output}: a tile with {halo} pixels around it is off"):
-        check_halo(photo_graphs(random_model().codec), halo)
+def test_less_is_found_out() -> None:
+    with pytest.raises(BoundError, match=r"^y: a tile with 0 pixels around it is off by \d"):
+        check_halo(photo_graphs(random_model().codec), 0)
