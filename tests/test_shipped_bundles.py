@@ -1,0 +1,78 @@
+"""The bundles inside the package do what their cards say, by name."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+import edgeae
+from edgeae.bundle import Bundle, find_bundle
+from edgeae.cli.app import app
+from edgeae.inputs import picture_in
+from edgeae.metrics import psnr_db
+
+CAT = Path(__file__).parents[1] / "docs" / "pictures" / "cat.png"
+NAMES = sorted(path.name for path in (Path(edgeae.__file__).parent / "models").iterdir())
+
+
+@pytest.fixture(scope="module")
+def digits() -> NDArray[np.uint8]:
+    """Return 40 digits (40, 28, 28) that the variational autoencoder draws."""
+    samples: NDArray[np.uint8] = edgeae.Codec.load("vae", precision="fp32").sample(40, seed=1)
+    return samples[..., 0]
+
+
+def test_all_are_listed_whole_and_described() -> None:
+    result = CliRunner().invoke(app, ["models"])
+    assert {"conv-ae", "denoise-photo", "photo", "vae"} <= set(NAMES)
+    for name in NAMES:
+        assert name in result.stdout
+        bundle = Bundle.load(find_bundle(name))
+        bundle.verify()
+        assert bundle.manifest.name == name
+        assert bundle.manifest.description in result.stdout
+
+
+def test_samples_are_varied_and_look_like_digits_to_the_other_autoencoder(
+    digits: NDArray[np.uint8],
+) -> None:
+    other = edgeae.Codec.load("conv-ae", precision="fp32")
+    again = [picture_in(found).pixels for found in other.reconstruct(digits)]
+    errors = [10 ** (-psnr_db(a, b) / 10) for a, b in zip(digits, again, strict=True)]
+    assert np.mean(errors) < 0.004  # as of real ones
+    assert np.std(digits, axis=0).mean() > 20
+    noise = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
+    (strange,) = other.reconstruct([noise])
+    assert psnr_db(noise, picture_in(strange).pixels) < 15
+
+
+@pytest.mark.parametrize("name", ["conv-ae", "vae"])
+def test_file_of_a_digit_is_smaller_than_its_png(name: str, digits: NDArray[np.uint8]) -> None:
+    codec = edgeae.Codec.load(name, precision="fp32")
+    files = list(codec.compress_many(digits))
+    decoded = codec.decompress(files[0])
+    assert decoded.shape == (28, 28)
+    assert psnr_db(digits[0], decoded) > 17
+    for digit, data in zip(digits, files, strict=True):
+        png = io.BytesIO()
+        Image.fromarray(digit).save(png, "PNG", optimize=True)
+        assert len(data) < png.tell()
+
+
+def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
+    clean = np.asarray(Image.open(CAT).convert("RGB"))[20:180, 100:300]
+    noise = 25 * np.random.default_rng(1).standard_normal(clean.shape)
+    noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
+    found = {}
+    for precision in ("fp32", "int8"):
+        codec = edgeae.Codec.load("denoise-photo", precision=precision)
+        (restored,) = codec.reconstruct([noisy])
+        found[precision] = psnr_db(clean, picture_in(restored).pixels)
+    assert found["fp32"] > psnr_db(clean, noisy) + 8
+    assert found["int8"] > found["fp32"] - 0.2

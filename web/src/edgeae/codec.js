@@ -1,0 +1,203 @@
+/** Picture to latents to bytes, and back, with the graphs and tables of one bundle. */
+
+import { Bundle, fetchFrom } from "./bundle.js";
+import { readContainer, writeContainer } from "./container.js";
+import { BundleError, ContainerError, DesyncError, ImageError } from "./errors.js";
+import { Graph } from "./graphs.js";
+import { checkKnownAnswer } from "./known_answer.js";
+import { symbolsCrc } from "./latents.js";
+import { checkHeader, encoderInput } from "./pixels.js";
+import { decodePlane, encodePlane } from "./planes.js";
+import { ChannelPrior, Hyperprior } from "./priors.js";
+import { Decoder } from "./rans_decoder.js";
+import { encode } from "./rans_encoder.js";
+import { Stopwatch } from "./stopwatch.js";
+import { Transforms } from "./transforms.js";
+
+export const PRECISIONS = ["fp32", "int8"];
+
+/** The codec of one bundle, for repeated use; `load` is the way to one. */
+export class Codec {
+  /**
+   * Return the codec of a bundle.
+   *
+   * `source` is the address of its folder, or a function that promises the bytes of a file of it;
+   * `ort` is onnxruntime-web; `precision` is "fp32" or "int8", for the graphs that have that form.
+   * BundleError if the bundle is missing, changed or invalid.
+   */
+  static async load(source, { ort, precision = "fp32" }) {
+    if (!PRECISIONS.includes(precision)) {
+      throw new RangeError(`precision ${precision} is not one of ${PRECISIONS}`);
+    }
+    const readFile = typeof source === "function" ? source : fetchFrom(String(source));
+    return new Codec(await Bundle.open(readFile), ort, precision);
+  }
+
+  constructor(bundle, ort, precision) {
+    this.bundle = bundle;
+    this.manifest = bundle.manifest;
+    this.transforms = new Transforms(bundle, ort, precision);
+    this.prior = this.manifest.plain
+      ? new ChannelPrior(bundle)
+      : new Hyperprior(
+          bundle,
+          new Graph(ort, "hyper_encoder", "hyper_encoder.onnx", () => bundle.read("hyper_encoder.onnx")),
+          new Graph(
+            ort,
+            "hyper_decoder",
+            "hyper_decoder.onnx",
+            async () => bundle.hyperDecoder,
+            (run) => checkKnownAnswer(bundle, run),
+          ),
+        );
+  }
+
+  /** Make the sessions that decoding needs: the first picture is then as fast as the next ones. */
+  async warm() {
+    await Promise.all([this.prior.hyperDecoder?.open(), this.transforms.decoder.open()]);
+  }
+
+  /**
+   * Return the picture in an .eae file.
+   *
+   * `{ width, height, mode, quality, samples, alpha, icc, exif, symbols, z, milliseconds }`;
+   * of mode F `values` and `shape` instead of `samples`. Throws what `unpack` does.
+   */
+  async decompress(data, { maxPixels, onProgress } = {}) {
+    const watch = new Stopwatch(onProgress);
+    const { yHat, ...latents } = await this.unpackTimed(data, maxPixels, watch);
+    await watch.time("models", () => this.transforms.decoder.open());
+    const picture = await watch.time("decoder", () =>
+      this.transforms.synthesize(yHat, latents, (done, of) => onProgress?.("decoder", done, of)),
+    );
+    return { ...latents, ...picture, milliseconds: watch.milliseconds };
+  }
+
+  /**
+   * Return the latents in an .eae file, without running the decoder.
+   *
+   * ContainerError, VersionError or DesyncError if the file is damaged, too new or too large,
+   * BundleError if it was made with another bundle.
+   */
+  async unpack(data, { maxPixels } = {}) {
+    return this.unpackTimed(data, maxPixels, new Stopwatch());
+  }
+
+  /**
+   * Return the latents of a picture before rounding, for `quantize` at any quality.
+   *
+   * `picture` is `{ width, height, samples, alpha, icc, exif }`; samples are grey or RGB,
+   * interleaved; all but the first three may be absent.
+   */
+  async analyse(picture, { onProgress } = {}) {
+    const { width, height, samples } = picture;
+    const channels = samples.length / (width * height);
+    if (channels !== 1 && channels !== 3) {
+      throw new ImageError(`${samples.length} samples are no picture of ${width}x${height}`);
+    }
+    const watch = new Stopwatch(onProgress);
+    const { input, dims } = encoderInput(picture, this.manifest);
+    await watch.time("models", () => this.transforms.encoder.open());
+    const y = await watch.time("encoder", () =>
+      this.transforms.analyse(input, dims, (done, of) => onProgress?.("encoder", done, of)),
+    );
+    const mode = `${channels === 1 ? "L" : "RGB"}${picture.alpha ? "A" : ""}`;
+    return { ...picture, mode, y, milliseconds: watch.milliseconds };
+  }
+
+  /** Return `{ file, yHat, milliseconds }` of what `analyse` gave; quality is 0..100. */
+  async quantize(analysis, { quality = 50, onProgress } = {}) {
+    if (!(quality >= 0 && quality <= 100)) throw new RangeError(`quality ${quality} is outside 0..100`);
+    const hundredths = Math.floor(100 * quality + 0.5);
+    const watch = new Stopwatch(onProgress);
+    const padded = this.manifest.padded(analysis.height, analysis.width);
+    await watch.time("models", () =>
+      Promise.all([this.prior.hyperEncoder?.open(), this.prior.hyperDecoder?.open()]),
+    );
+    const coded = await watch.time("rounding", () =>
+      this.prior.quantize(
+        analysis.y,
+        this.manifest.latentsShape(...padded),
+        this.manifest.hyperShape(...padded),
+        hundredths / 100,
+        (done, of) => onProgress?.("rounding", done, of),
+      ),
+    );
+    const file = await watch.time("packing", () => this.pack(analysis, coded, hundredths));
+    return { file, ...coded, quality: hundredths / 100, milliseconds: watch.milliseconds };
+  }
+
+  /** Return the .eae file of a picture; parameters are those of `analyse` and `quantize`. */
+  async compress(picture, { quality = 50, onProgress } = {}) {
+    const analysis = await this.analyse(picture, { onProgress });
+    return (await this.quantize(analysis, { quality, onProgress })).file;
+  }
+
+  async unpackTimed(data, maxPixels, watch) {
+    const { bundle, manifest } = this;
+    const container = readContainer(data, { maxPixels });
+    const { codingId, width, height, mode, steps } = container;
+    if (codingId !== manifest.codingId) {
+      throw new BundleError(
+        `made with a bundle of coding id ${codingId}, but ${manifest.name} has ${manifest.codingId}; ` +
+          "choose the bundle it was made with",
+      );
+    }
+    if (steps !== bundle.steps) {
+      throw new ContainerError(
+        `coded in ${steps} steps, bundle ${manifest.name} has ${bundle.steps}; the header was altered`,
+      );
+    }
+    checkHeader(container, manifest);
+    const padded = manifest.padded(height, width);
+    await watch.time("models", () => this.prior.hyperDecoder?.open());
+    const coded = await watch.time("entropy", () =>
+      this.prior.decode(
+        new Decoder(container.latents, container.lanesLog2),
+        manifest.latentsShape(...padded),
+        manifest.hyperShape(...padded),
+        (done, of) => watch.onProgress?.("entropy", done, of),
+      ),
+    );
+    const crc = symbolsCrc(coded.z, coded.symbols);
+    if (crc !== container.symbolsCrc) {
+      const text = (value) => value.toString(16).padStart(8, "0");
+      throw new DesyncError(
+        `section latents: symbols have CRC-32 ${text(crc)}, the file says ` +
+          `${text(container.symbolsCrc)}; the file is damaged, or this browser computes other ` +
+          "scale indexes than the machine that wrote it",
+      );
+    }
+    return {
+      width,
+      height,
+      mode,
+      quality: container.quality / 100,
+      symbols: coded.symbols,
+      z: coded.z,
+      yHat: coded.yHat,
+      alpha: container.alpha ? decodePlane(container.alpha, height, width) : null,
+      icc: container.icc ?? null,
+      exif: container.exif ?? null,
+    };
+  }
+
+  async pack(analysis, coded, quality) {
+    const { width, height, mode, alpha } = analysis;
+    const { payload, lanesLog2 } = encode(coded.sections);
+    return writeContainer({
+      codingId: this.manifest.codingId,
+      width,
+      height,
+      mode,
+      quality,
+      steps: this.bundle.steps,
+      lanesLog2,
+      symbolsCrc: symbolsCrc(coded.z, coded.symbols),
+      latents: payload,
+      alpha: alpha ? await encodePlane(alpha, width) : undefined,
+      icc: analysis.icc || undefined,
+      exif: analysis.exif || undefined,
+    });
+  }
+}
