@@ -47,7 +47,7 @@ def page_contents(bundles: Sequence[Bundle], runtime: Path | None = None) -> dic
     Raises
     ------
     BundleError
-        A bundle was changed, or two have one name.
+        A bundle was changed, or two have one coding id.
     MissingExtraError
         There is no onnxruntime-web.
     """
@@ -57,24 +57,28 @@ def page_contents(bundles: Sequence[Bundle], runtime: Path | None = None) -> dic
     for file in sorted(page.rglob("*")):
         if file.is_file():
             contents[file.relative_to(page).as_posix()] = file.read_bytes()
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[
+        str, dict[str, str | bool]
+    ] = {}  # by coding id: how the page finds a file's model
     for bundle in bundles:
         manifest = bundle.manifest
-        if manifest.name in entries:
+        if manifest.coding_id in entries:
             raise BundleError(
-                f"{bundle.path}: another bundle is called {manifest.name} too; export one of them "
-                f"under another name"
+                f"{bundle.path}: another bundle has coding id {manifest.coding_id} too, so the "
+                f"page could not choose between them; leave one out"
             )
-        entries[manifest.name] = {
-            "name": manifest.name,
+        taken = any(entry["name"] == manifest.name for entry in entries.values())
+        name = f"{manifest.name}-{manifest.coding_id}" if taken else manifest.name
+        entries[manifest.coding_id] = {
+            "name": name,
             "coding_id": manifest.coding_id,
             "input": manifest.input,
+            "plain": manifest.plain,  # one quality, whatever is asked for
             "description": manifest.description,
         }
-        folder = f"models/{manifest.name}"
-        contents[f"{folder}/{MANIFEST}"] = (bundle.path / MANIFEST).read_bytes()
-        needed = (name for name in manifest.files if _is_needed(name))
-        contents |= {f"{folder}/{name}": bundle.read(name) for name in needed}
+        contents[f"models/{name}/{MANIFEST}"] = (bundle.path / MANIFEST).read_bytes()
+        needed = (file for file in manifest.files if _is_needed(file))
+        contents |= {f"models/{name}/{file}": bundle.read(file) for file in needed}
     contents["models/models.json"] = json.dumps([*entries.values()], indent=1).encode() + b"\n"
     return contents
 

@@ -154,7 +154,8 @@ class TestSample:
 
     def test_without_a_model_there_are_digits(self, tmp_path: Path) -> None:
         assert run("sample", "-n", "4", "-o", tmp_path / "s.png")[0] == 0
-        assert Image.open(tmp_path / "s.png").size == (62, 62)  # two by two of 28x28
+        with Image.open(tmp_path / "s.png") as image:
+            assert image.size == (62, 62)  # two by two of 28x28
 
 
 class TestInterpolate:

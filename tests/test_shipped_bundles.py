@@ -66,7 +66,8 @@ def test_file_of_a_digit_is_smaller_than_its_png(name: str, digits: NDArray[np.u
 
 
 def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
-    clean = np.asarray(Image.open(CAT).convert("RGB"))[20:180, 100:300]
+    with Image.open(CAT) as image:
+        clean = np.asarray(image.convert("RGB"))[20:180, 100:300]
     noise = 25 * np.random.default_rng(1).standard_normal(clean.shape)
     noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
     found = {}

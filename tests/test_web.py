@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from edgeae.bundle import coding_id
 from edgeae.cli.app import app
 from edgeae.codec import Codec
 from edgeae.web import server
@@ -97,13 +98,25 @@ def test_version_of_the_runtime_is_the_locked_one(tmp_path: Path) -> None:
     assert f"onnxruntime-web@{version}," in run(tmp_path / "page", "--runtime", tmp_path)[1]
 
 
-def test_two_bundles_of_one_name_are_refused(
+def test_two_bundles_of_one_coding_id_are_refused(
     tmp_path: Path, tiny_bundle: Path, bundle_copy: Path, runtime: Path
 ) -> None:
     models = ("-m", tiny_bundle, "-m", bundle_copy)
     code, text = run(tmp_path / "page", *models, "--runtime", runtime)
     assert code == 5
-    assert "another name" in text
+    assert "leave one out" in text
+
+
+def test_two_bundles_of_one_name_get_two_folders(
+    tmp_path: Path, tiny_bundle: Path, bundle_copy: Path, runtime: Path
+) -> None:
+    rename_latent_space(bundle_copy)
+    models = ("-m", tiny_bundle, "-m", bundle_copy)
+    code, text = run(tmp_path / "page", *models, "--runtime", runtime)
+    assert code == 0, text
+    first, second = json.loads((tmp_path / "page" / "models" / "models.json").read_text())
+    assert second["name"] == f"{first['name']}-{second['coding_id']}"
+    assert (tmp_path / "page" / "models" / second["name"] / "decoder.onnx").is_file()
 
 
 def test_server_sends_types_and_the_headers_that_threads_need(tmp_path: Path) -> None:
@@ -145,11 +158,20 @@ def test_page_in_chromium(tmp_path: Path) -> None:
     check_encoded_photo(photo, (tmp_path / "encoded.eae").read_bytes())
 
 
+def rename_latent_space(bundle: Path) -> None:
+    """Make a bundle one of another training run, with a coding id of its own."""
+    record = json.loads((bundle / "manifest.json").read_text())
+    record["latent_space"] += "-other"
+    with np.load(bundle / "tables.npz") as arrays:
+        graph = (bundle / "hyper_decoder.onnx").read_bytes()
+        record["coding_id"] = coding_id(graph, dict(arrays), record["latent_space"]).hex()
+    (bundle / "manifest.json").write_text(json.dumps(record))
+
+
 def bundles(index: dict[str, dict[str, dict[str, str]]]) -> list[dict[str, str]]:
     """Return the bundles of the golden set, photo first: the page begins with it."""
-    return sorted(
-        index["bundles"].values(), key=lambda bundle: not bundle["path"].endswith("photo")
-    )
+    found = index["bundles"]
+    return [found["photo"], *(bundle for name, bundle in found.items() if name != "photo")]
 
 
 def check_golden_pixels(index: dict, decoded: dict[str, str]) -> None:

@@ -125,12 +125,11 @@ def _of_source(source: Path, height: int, width: int, channels: int) -> NDArray[
         raise ImageError(f"{path}: no such file or folder; check the names of the data")
     if not _is_array(source):
         return _of_pictures(path, height, width, channels)
-    levels = _levels_of(source)
-    if levels.ndim == 3 and channels == 1:
-        levels = levels[..., np.newaxis]
+    array = _levels_of(source)
+    levels = array[..., np.newaxis] if array.ndim == 3 and channels == 1 else array
     if levels.shape[1:] != (height, width, channels):
         raise ImageError(
-            f"{path}: an array of {'x'.join(map(str, levels.shape))}, but the recipe takes "
+            f"{path}: an array of {'x'.join(map(str, array.shape))}, but the recipe takes "
             f"examples of {height}x{width}x{channels}; choose another recipe or file"
         )
     return levels

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from edgeae.errors import ImageError
-from edgeae_export.datasets import Crops, WholeExamples, load_examples
+from edgeae_export.datasets import Crops, WholeExamples, load_examples, sample_inputs
 from export.made_digits import idx_bytes, made_digits, write_idx
 from export.made_pictures import made_picture
 
@@ -113,3 +113,14 @@ def test_crops_of_a_step_repeat() -> None:
     assert crops.count == 3 * 96 * 128 // 32**2
     np.testing.assert_array_equal(crops.batch(7, 4), Crops(photos, 32, seed=1).batch(7, 4))
     assert not np.array_equal(crops.batch(7, 4), crops.batch(8, 4))
+
+
+def test_sampled_inputs_are_pictures_of_three_channels(tmp_path: Path, digits: np.ndarray) -> None:
+    np.save(tmp_path / "a.npy", digits)
+    found = sample_inputs([tmp_path / "a.npy"], 3, seed=1)
+    assert [picture.shape for picture in found] == [(28, 28, 3)] * 3
+    originals = {picture.tobytes() for picture in digits}
+    assert all(picture[..., 1].tobytes() in originals for picture in found)
+    assert len(sample_inputs([tmp_path / "a.npy"], 99, seed=1)) == len(digits)
+    with pytest.raises(ImageError, match="array files and image files at once"):
+        sample_inputs([tmp_path / "a.npy", tmp_path], 3, seed=1)

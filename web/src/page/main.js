@@ -159,7 +159,8 @@ async function encodeShown(current) {
   sizes(picture, answer.file, photos.psnrOf(picture, decoded), jpeg);
   about(null, decoded, source.size);
   times(stages);
-  for (const id of ["encoding", "sizes", "choices", "zoom"]) $(id).hidden = false;
+  for (const id of ["sizes", "choices", "zoom"]) $(id).hidden = false;
+  $("encoding").hidden = catalogue.find(({ name }) => name === decoded.model).plain;
   finish(`Encoded ${source.name}: ${words.bytes(answer.file.length)}.`);
 }
 

@@ -14,7 +14,7 @@ import { chromium } from "playwright-core";
 import { GOLDEN, goldenFiles } from "../bundles.js";
 
 const { EDGEAE_URL: url, EDGEAE_PHOTO: photo, EDGEAE_OUT: out } = process.env;
-const PATIENCE_MS = 600_000; // a shared machine may take minutes where a free one takes seconds
+const PATIENCE_MS = 240_000; // a shared machine may take minutes where a free one takes seconds
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
