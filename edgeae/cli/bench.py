@@ -125,6 +125,8 @@ def bench(
     )
     with _listening() as listener:
         report = measure(request, listener)
+    if peers is None:
+        _name_absent(request.peers)
     if as_json:
         output.print_line(report.to_json().rstrip())
     else:
@@ -148,15 +150,19 @@ def _parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def _name_absent(peers: Sequence[str]) -> None:
+    from edgeae.benchmark.race import DEFAULT_RACERS, RACERS
+
+    for name in sorted(set(DEFAULT_RACERS) - set(peers)):
+        peer = RACERS[name]
+        typer.echo(f"{peer.label}: left out; pip install {peer.requirement}", err=True)
+
+
 def _peers(names: str | None) -> Sequence[str]:
-    from edgeae.benchmark.race import DEFAULT_RACERS, RACERS, available
+    from edgeae.benchmark.race import RACERS, available
 
     if names is None:
-        found = available()
-        for name in sorted(set(DEFAULT_RACERS) - set(found)):
-            peer = RACERS[name]
-            typer.echo(f"{peer.label}: left out; pip install {peer.requirement}", err=True)
-        return found
+        return available()
     listed = [] if names.strip() == "none" else [name.strip() for name in names.split(",")]
     if unknown := [name for name in listed if name not in RACERS]:
         raise typer.BadParameter(f"--peers: no {', '.join(unknown)}; there are {', '.join(RACERS)}")
