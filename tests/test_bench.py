@@ -200,7 +200,6 @@ def test_memory_and_cold_start_are_of_other_processes(
 
 
 def test_own_photo_is_measured_in_its_own_size_and_drawn(tiny_bundle: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     Image.fromarray(leaves(80, 50)).save(tmp_path / "mine.png")
     image, plot = str(tmp_path / "mine.png"), tmp_path / "bars" / "bench.png"
     arguments = [*QUICK[2:], "--image", image, "--threads", "1", "--plot", str(plot), "--json"]

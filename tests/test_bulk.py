@@ -38,7 +38,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="needs the ray extra")
+@pytest.mark.skipif(
+    find_spec("ray") is None,
+    reason="ray, an extra of some 700 MB, is no part of dev: pip install 'edgeae[ray]'",
+)
 @pytest.mark.slow
 def test_pictures_are_compressed_by_actors_and_failures_collected(
     photo: NDArray[np.uint8], tmp_path: Path
@@ -65,8 +68,10 @@ def test_pictures_are_compressed_by_actors_and_failures_collected(
         assert edgeae.decompress(path.read_bytes()).shape == photo[number:].shape
 
 
-@pytest.mark.skipif(find_spec("ray") is not None, reason="ray is installed")
-def test_absent_ray_is_said_with_its_cure(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+def test_absent_ray_is_said_with_its_cure(
+    tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # whether it is there or not
     Image.fromarray(photo).save(tmp_path / "a.png")
     with pytest.raises(MissingExtraError, match=r"pip install 'edgeae\[ray\]'"):
         compress_dataset([tmp_path / "a.png"], tmp_path / "out", model="tiny")

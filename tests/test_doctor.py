@@ -259,7 +259,8 @@ def test_bundle_without_a_known_file_says_how_to_make_one(plain_bundle: Path) ->
 
 
 def test_known_file_is_made_by_its_command(bundle_copy: Path) -> None:
-    known_file = pytest.importorskip("edgeae_export.known_file", reason="needs the export package")
+    from edgeae_export import known_file
+
     before = (bundle_copy / "manifest.json").read_text()
     (bundle_copy / KNOWN_FILE).unlink()
     known_file.main([str(bundle_copy)])
