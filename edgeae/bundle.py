@@ -81,7 +81,7 @@ class Bundle:
         missing = sorted({TABLES, *map(graph_file, graphs)} - manifest.files.keys())
         if missing:
             raise BundleError(f"{path / MANIFEST}: files lacks {missing}; export the bundle again")
-        arrays = _unpack(path / TABLES, _read(path, manifest, TABLES))
+        arrays = unpack_arrays(path / TABLES, _read(path, manifest, TABLES))
         hyper_decoder = b"" if manifest.plain else _read(path, manifest, graph_file(GRAPHS[2]))
         identity = coding_id(hyper_decoder, arrays, manifest.latent_space)
         if identity.hex() != manifest.coding_id:
@@ -112,7 +112,7 @@ class Bundle:
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the verified arrays of the ``.npz`` file ``name``."""
-        return _unpack(self.path / name, self.read(name))
+        return unpack_arrays(self.path / name, self.read(name))
 
     def verify(self) -> None:
         """Raise BundleError unless every file is there and unchanged."""
@@ -327,12 +327,21 @@ def _read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
-def _unpack(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
+def unpack_arrays(
+    path: Path, data: bytes, *, limit: int = _MAX_TABLES_BYTES
+) -> dict[str, NDArray[Any]]:
+    """Return the members of the ``.npz`` file ``path`` that holds ``data``.
+
+    Raises
+    ------
+    BundleError
+        It is none, or takes more than ``limit`` bytes unpacked.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if size > _MAX_TABLES_BYTES:
-            raise BundleError(f"{path}: {size} bytes unpacked, at most {_MAX_TABLES_BYTES}")
+        if size > limit:
+            raise BundleError(f"{path}: {size} bytes unpacked, at most {limit}")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return dict(arrays)
     except (

@@ -7,16 +7,14 @@ here.
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from edgeae.bundle import FP32, INT8
+from edgeae.bundle import FP32, INT8, unpack_arrays
 from edgeae.errors import BundleError
 from edgeae.known_answer import known_picture, known_values, symbols_sha256
 
@@ -50,15 +48,11 @@ class KnownFile:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Return what `to_bytes` wrote; BundleError if it is something else."""
+        arrays = unpack_arrays(Path(KNOWN_FILE), data, limit=_MAX_BYTES)
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > _MAX_BYTES:
-                raise BundleError(f"{KNOWN_FILE}: {size} bytes unpacked, at most {_MAX_BYTES}")
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                file, pixels, digest = (arrays[name] for name in _MEMBERS)
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise BundleError(f"{KNOWN_FILE}: {error}; export the bundle again") from error
+            file, pixels, digest = (arrays[name] for name in _MEMBERS)
+        except KeyError as error:
+            raise BundleError(f"{KNOWN_FILE}: lacks {error}; export the bundle again") from error
         return cls(file.tobytes(), digest.tobytes().hex(), pixels)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

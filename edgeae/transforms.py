@@ -16,6 +16,7 @@ from edgeae.errors import GraphError
 from edgeae.graphs import only_cpu
 from edgeae.images.padding import extend
 from edgeae.images.picture import Picture
+from edgeae.images.strips import Strips
 from edgeae.inputs import INPUTS, picture_in, with_channels
 from edgeae.precision import check_precision, open_graph
 from edgeae.tile_graphs import GraphPair
@@ -104,8 +105,7 @@ class Transforms:
 
     def is_large(self, height: int, width: int) -> bool:
         """Return whether a picture of this size is run in tiles."""
-        known = self.manifest.halo is not None and self.manifest.fixed_size is None
-        return known and needs_tiles(*self.input.padded(height, width))
+        return self._takes_tiles and needs_tiles(*self.input.padded(height, width))
 
     def analyse_large(self, source: Source, dtype: type[np.floating]) -> NDArray[np.floating]:
         """Return the latents (C, h, w) of a large picture before rounding."""
@@ -165,13 +165,8 @@ class Transforms:
     ) -> NDArray[Any]:
         """Return the samples that ``y_hat`` (C, h, w) decodes to, of a size that may be made up."""
         if self.is_large(height, width):
-            colour = () if mode.startswith("L") else (3,)
-            samples = np.empty((height, width, *colour), np.uint8)
-            top = 0
-            for strip in self.strips(y_hat, quality, Crop(0, 0, width, height), mode):
-                samples[top : top + len(strip)] = strip
-                top += len(strip)
-            return samples
+            rows = self.strips(y_hat, quality, Crop(0, 0, width, height), mode)
+            return Strips(width, height, "L" if mode.startswith("L") else "RGB", rows).array()
         pixels = self._decode(y_hat[np.newaxis], quality, height, width)[0]
         return self.input.cut(pixels, height, width, mode)
 
@@ -209,8 +204,12 @@ class Transforms:
             yield self._restore_in_tiles(source) if tiled else next(at_once)
 
     def _restores_in_tiles(self, source: Source) -> bool:
-        known = self.manifest.halo is not None and self.manifest.fixed_size is None
-        return known and max(source.height, source.width) > RESTORE_SIDE
+        return self._takes_tiles and max(source.height, source.width) > RESTORE_SIDE
+
+    @property
+    def _takes_tiles(self) -> bool:
+        """Whether pictures may be of any size, and it is known how far the networks see."""
+        return self.manifest.halo is not None and self.manifest.fixed_size is None
 
     def _restore_whole(self, sources: Sequence[Source]) -> list[Source]:
         return self.synthesize(self.analyse(sources), [ONE_QUALITY] * len(sources), sources)

@@ -47,7 +47,11 @@ RANGES_SEED = 2**31  # apart from those of the crops that are trained on
 def loss_of(
     model: PhotoModel, pixels: Tensor, quality: Tensor, lmbda: Tensor, noise: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """``bpp + lambda * MSE`` of each crop [N]; bpp of y and z, and MSE, detached."""
+    """``bpp + lambda * error`` of each crop [N]; bpp of y and z, and the error, detached.
+
+    The error is the MSE, and with a ``border_weight`` that of ``border_error`` besides: the PSNR in
+    the log is then a little too low; that of the held-out pictures is the MSE's.
+    """
     y_bpp, z_bpp, error = model(pixels, quality, *noise)
     cost = y_bpp + z_bpp + lmbda * error
     return cost, y_bpp.detach(), z_bpp.detach(), error.detach()
