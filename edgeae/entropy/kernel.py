@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeae.entropy.build_kernel import LIBRARY
+from edgeae.entropy.damage import words_ended
 from edgeae.entropy.tables_base import Integers, Tables
-from edgeae.errors import ContainerError
 
 _VERSION = 1  # of the functions' signatures, as rans.c has it
 _POINTER = c_void_p
@@ -122,10 +122,7 @@ class KernelDecoder:
             symbols.ctypes.data,
         )
         if read < 0:
-            raise ContainerError(
-                f"latents: all {self._words.size} words read and symbols still to come; "
-                "the file is truncated or damaged, copy it again"
-            )
+            raise words_ended(self._words.size)
         self.words_read = read
         return symbols
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeae.entropy.damage import words_ended
 from edgeae.entropy.tables_base import Integers, Tables
-from edgeae.errors import ContainerError
 
 ROWS_PER_BLOCK = 64  # rows looked up at once: their buffers stay in the L2 cache
 
@@ -148,10 +148,7 @@ class RowDecoder:
             if lanes.size:
                 taken = words[first : first + lanes.size]
                 if taken.size < lanes.size:
-                    raise ContainerError(
-                        f"latents: all {words.size} words read and symbols still to come; "
-                        "the file is truncated or damaged, copy it again"
-                    )
+                    raise words_ended(words.size)
                 x[lanes] = (x[lanes] << 16) + taken
                 first += lanes.size
         self.words_read = first

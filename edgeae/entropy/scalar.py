@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeae.entropy.damage import words_ended
 from edgeae.entropy.tables_base import Integers, Tables
-from edgeae.errors import ContainerError
 
 LOW = 0xFFFF  # the half of a state that leaves as a word; states stay in 2**16..2**32 - 1
 
@@ -84,10 +84,7 @@ class ScalarDecoder:
         try:
             self._pull(rows.tolist(), tables, symbols)
         except IndexError:
-            raise ContainerError(
-                f"latents: all {len(self._words)} words read and symbols still to come; "
-                "the file is truncated or damaged, copy it again"
-            ) from None
+            raise words_ended(len(self._words)) from None
         return np.frombuffer(symbols, np.uint8)
 
     def _pull(self, rows: list[int], tables: Tables, symbols: bytearray) -> None:
