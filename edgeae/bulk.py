@@ -114,9 +114,9 @@ def compress_dataset(
     """
     from edgeae.cli import output
     from edgeae.cli.codecs import CodecOptions
+    from edgeae.cli.compress import compression
     from edgeae.cli.jobs import plan
-    from edgeae.cli.pictures import LATENT_SUFFIX, compression
-    from edgeae.cli.sources import source_files
+    from edgeae.cli.sources import LATENT_SUFFIX, source_files
 
     if skip_existing and force:
         raise ValueError("skip_existing and force exclude each other")

@@ -42,8 +42,8 @@ class Place:
 COMMANDS = {  # in the order of the help text
     name: Place(f"edgeae.cli.{module}", function)
     for name, module, function in (
-        ("compress", "pictures", "compress"),
-        ("decompress", "pictures", "decompress"),
+        ("compress", "compress", "compress"),
+        ("decompress", "decompress", "decompress"),
         ("info", "inspect", "info"),
         ("models", "inspect", "models"),
         ("sample", "generate", "sample"),

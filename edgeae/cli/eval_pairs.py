@@ -13,8 +13,8 @@ import typer
 from edgeae.bundle import find_bundle, find_by_coding_id, read_manifest
 from edgeae.cli import batch
 from edgeae.cli.output import print_line
-from edgeae.cli.pictures import LATENT_SUFFIX
 from edgeae.cli.sizes import readable_bytes
+from edgeae.cli.sources import LATENT_SUFFIX
 from edgeae.cli.table import print_table
 from edgeae.container import read_header
 from edgeae.errors import BatchError, EdgeaeError, ImageError

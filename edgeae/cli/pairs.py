@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgeae.cli.pictures import LATENT_SUFFIX
-from edgeae.cli.sources import PICTURE_SUFFIXES
+from edgeae.cli.sources import LATENT_SUFFIX, PICTURE_SUFFIXES
 from edgeae.errors import ImageError
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ PICTURE_SUFFIXES = frozenset(
     | {".tga", ".tif", ".tiff", ".webp"}
 )
 ARRAY_SUFFIX = ".npy"
+LATENT_SUFFIX = ".eae"
 
 
 @dataclass(frozen=True, slots=True)
