@@ -6,6 +6,7 @@ import { BundleError, ContainerError, DesyncError, ImageError } from "./errors.j
 import { Graph } from "./graphs.js";
 import { checkKnownAnswer } from "./known_answer.js";
 import { symbolsCrc } from "./latents.js";
+import { isNpy, readNpy } from "./npy.js";
 import { checkHeader, encoderInput } from "./pixels.js";
 import { decodePlane, encodePlane } from "./planes.js";
 import { ChannelPrior, Hyperprior } from "./priors.js";
@@ -58,7 +59,7 @@ export class Codec {
   }
 
   /**
-   * Return the picture in an .eae file.
+   * Return the picture in an .eae file, or of latents in a .npy file.
    *
    * `{ width, height, mode, quality, samples, alpha, icc, exif, symbols, z, milliseconds }`;
    * of mode F `values` and `shape` instead of `samples`. Throws what `unpack` does.
@@ -74,7 +75,7 @@ export class Codec {
   }
 
   /**
-   * Return the latents in an .eae file, without running the decoder.
+   * Return the latents in an .eae or .npy file, without running the decoder.
    *
    * ContainerError, VersionError or DesyncError if the file is damaged, too new or too large,
    * BundleError if it was made with another bundle.
@@ -134,52 +135,86 @@ export class Codec {
   }
 
   async unpackTimed(data, maxPixels, watch) {
-    const { bundle, manifest } = this;
-    const container = readContainer(data, { maxPixels });
-    const { codingId, width, height, mode, steps } = container;
-    if (codingId !== manifest.codingId) {
-      throw new BundleError(
-        `made with a bundle of coding id ${codingId}, but ${manifest.name} has ${manifest.codingId}; ` +
-          "choose the bundle it was made with",
+    const read = isNpy(data) ? this.readLatents : this.decodeContainer;
+    const { found, coded, alpha } = await read.call(this, data, maxPixels, watch);
+    const crc = symbolsCrc(coded.z, coded.symbols);
+    if (crc !== found.symbolsCrc) {
+      const text = (value) => value.toString(16).padStart(8, "0");
+      throw new DesyncError(
+        `symbols have CRC-32 ${text(crc)}, the file says ${text(found.symbolsCrc)}; the file is ` +
+          "damaged, or this browser computes other scale indexes than the machine that wrote it",
       );
     }
+    const { width, height, mode, icc, exif } = found;
+    return {
+      width,
+      height,
+      mode,
+      quality: found.quality / 100,
+      symbols: coded.symbols,
+      z: coded.z,
+      yHat: coded.yHat,
+      alpha,
+      icc: icc ?? null,
+      exif: exif ?? null,
+    };
+  }
+
+  async decodeContainer(data, maxPixels, watch) {
+    const { bundle, manifest } = this;
+    const found = readContainer(data, { maxPixels });
+    const { width, height, steps } = found;
+    this.checkCodingId(found.codingId);
     if (steps !== bundle.steps) {
       throw new ContainerError(
         `coded in ${steps} steps, bundle ${manifest.name} has ${bundle.steps}; the header was altered`,
       );
     }
-    checkHeader(container, manifest);
+    checkHeader(found, manifest);
     const padded = manifest.padded(height, width);
     await watch.time("models", () => this.prior.hyperDecoder?.open());
     const coded = await watch.time("entropy", () =>
       this.prior.decode(
-        new Decoder(container.latents, container.lanesLog2),
+        new Decoder(found.latents, found.lanesLog2),
         manifest.latentsShape(...padded),
         manifest.hyperShape(...padded),
         (done, of) => watch.onProgress?.("entropy", done, of),
       ),
     );
-    const crc = symbolsCrc(coded.z, coded.symbols);
-    if (crc !== container.symbolsCrc) {
-      const text = (value) => value.toString(16).padStart(8, "0");
-      throw new DesyncError(
-        `section latents: symbols have CRC-32 ${text(crc)}, the file says ` +
-          `${text(container.symbolsCrc)}; the file is damaged, or this browser computes other ` +
-          "scale indexes than the machine that wrote it",
+    return { found, coded, alpha: found.alpha ? decodePlane(found.alpha, height, width) : null };
+  }
+
+  async readLatents(data, maxPixels, watch) {
+    const { manifest } = this;
+    const found = readNpy(data, maxPixels);
+    this.checkCodingId(found.codingId);
+    checkHeader(found, manifest);
+    const padded = manifest.padded(found.height, found.width);
+    const shapes = [manifest.latentsShape(...padded), manifest.hyperShape(...padded)];
+    const there = [found.shapes.symbols, found.shapes.z];
+    if (String(there) !== String(shapes)) {
+      throw new ContainerError(
+        `symbols and z are (${there[0]}) and (${there[1]}), a picture of ${found.width}x${found.height} ` +
+          `has (${shapes[0]}) and (${shapes[1]}); the latents were altered`,
       );
     }
-    return {
-      width,
-      height,
-      mode,
-      quality: container.quality / 100,
-      symbols: coded.symbols,
-      z: coded.z,
-      yHat: coded.yHat,
-      alpha: container.alpha ? decodePlane(container.alpha, height, width) : null,
-      icc: container.icc ?? null,
-      exif: container.exif ?? null,
-    };
+    await watch.time("models", () => this.prior.hyperDecoder?.open());
+    const coded = await watch.time("entropy", () =>
+      this.prior.restore(found.symbols, found.z, ...shapes, (done, of) =>
+        watch.onProgress?.("entropy", done, of),
+      ),
+    );
+    return { found, coded, alpha: found.alpha };
+  }
+
+  checkCodingId(codingId) {
+    const { name, codingId: own } = this.manifest;
+    if (codingId !== own) {
+      throw new BundleError(
+        `made with a bundle of coding id ${codingId}, but ${name} has ${own}; ` +
+          "choose the bundle it was made with",
+      );
+    }
   }
 
   async pack(analysis, coded, quality) {

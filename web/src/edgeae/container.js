@@ -101,7 +101,8 @@ export function concatenated(pieces) {
   return whole;
 }
 
-function checkPixels(width, height, maxPixels) {
+/** Throw ContainerError if there are more pixels than `maxPixels`, MAX_PIXELS if not said. */
+export function checkPixels(width, height, maxPixels = MAX_PIXELS) {
   if (width * height > maxPixels) {
     throw new ContainerError(
       `header: ${width} x ${height} is ${width * height} pixels, more than the limit of ${maxPixels}; ` +

@@ -87,7 +87,7 @@ export class Codec {
   warm(): Promise<void>;
 
   /**
-   * Promise the picture in a file. Rejects with ContainerError, VersionError or DesyncError for a
+   * Promise the picture in an .eae file, or of latents in a .npy file. Rejects with ContainerError, VersionError or DesyncError for a
    * file that is damaged, too new or too large, BundleError for one of another bundle.
    */
   decompress(
@@ -135,6 +135,23 @@ export interface FullHeader extends Header {
   size: number;
 }
 
+/** What a .npy file of latents holds; the checksum of its symbols is not verified yet. */
+export interface LatentsRecord {
+  codingId: string;
+  width: number;
+  height: number;
+  mode: Mode;
+  /** Hundredths, 0..10000. */
+  quality: number;
+  symbolsCrc: number;
+  symbols: Int16Array;
+  z: Int16Array;
+  shapes: { symbols: number[]; z: number[] };
+  alpha: Uint8Array | null;
+  icc: Uint8Array | null;
+  exif: Uint8Array | null;
+}
+
 /** A file's header and payloads; sections that it does not have are undefined. */
 export interface Container extends Header {
   latents: Uint8Array;
@@ -157,6 +174,10 @@ export function writeContainer(container: Container): Uint8Array;
 export function fetchFrom(url: string): (name: string) => Promise<Uint8Array>;
 /** Promise a PNG with the samples, alpha, profile and Exif of a picture as they are. */
 export function encodePng(picture: DecodedPicture | (Picture & { mode: Mode })): Promise<Uint8Array>;
+/** Whether `data` begins like a .npy file. */
+export function isNpy(data: Uint8Array): boolean;
+/** Return what a .npy file of latents holds; ContainerError if it is damaged or something else. */
+export function readNpy(data: Uint8Array, maxPixels?: number): LatentsRecord;
 /** Return the .npy file of values in C order. */
 export function writeFloatNpy(values: Float32Array, shape: number[]): Uint8Array;
 /** Return a canvas's bytes: red, green, blue, alpha. */

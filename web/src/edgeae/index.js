@@ -17,6 +17,7 @@ export * from "./errors.js";
 export { readHeader } from "./header.js";
 export { littleEndian } from "./latents.js";
 export { bitsPerPixel, psnrDb } from "./metrics.js";
+export { isNpy, readNpy } from "./npy.js";
 export { writeFloatNpy } from "./npz.js";
 export { fromRgba, toRgba } from "./pixels.js";
 export { encodePng } from "./png.js";

@@ -1,6 +1,6 @@
 /**
  * How symbols follow from latents and which table codes each. The two kinds of bundle have the same
- * methods: `quantize` latents, `decode` a payload. docs/FORMAT.md, section 6.3.
+ * methods: `quantize` latents, `decode` a payload, `restore` what known symbols stand for. docs/FORMAT.md, section 6.3.
  */
 
 import { GraphError } from "./errors.js";
@@ -26,6 +26,12 @@ export class ChannelPrior {
   async decode(decoder, shape) {
     const { tables, rows } = this.rows(shape);
     return coded(decoder.decode(rows, tables, true), tables, rows);
+  }
+
+  /** Return what follows from known symbols. */
+  async restore(symbols, _, shape) {
+    const { tables, rows } = this.rows(shape);
+    return coded(symbols, tables, rows);
   }
 
   rows([channels, h, w]) {
@@ -77,6 +83,12 @@ export class Hyperprior {
     const rows = channelRows(hyperShape[0], hyperShape[1] * hyperShape[2]);
     const z = decoder.decode(rows, channelTables, false);
     const fill = (_, __, rows, step) => decoder.decode(rows, scaleTables, step === steps - 1);
+    return this.steps(z, shape, hyperShape, fill, onStep);
+  }
+
+  /** Return symbols, z, yHat and sections of known symbols. */
+  async restore(symbols, z, shape, hyperShape, onStep) {
+    const fill = (at) => Int16Array.from(at, (position) => symbols[position]);
     return this.steps(z, shape, hyperShape, fill, onStep);
   }
 

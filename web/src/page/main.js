@@ -1,6 +1,6 @@
 /** The page: what is opened, what is shown, what can be saved. */
 
-import { BundleError, ImageError, encodePng, writeFloatNpy } from "../edgeae/index.js";
+import { BundleError, ImageError, encodePng, isNpy, writeFloatNpy } from "../edgeae/index.js";
 import { Client } from "./client.js";
 import { View } from "./compare.js";
 import { about, saves, sizes, times } from "./panel.js";
@@ -86,17 +86,18 @@ async function open(file) {
     await ready;
     const bytes = new Uint8Array(await file.arrayBuffer());
     shown = { file };
-    const isEae = EAE.every((byte, i) => bytes[i] === byte) || /\.eae$/i.test(file.name);
-    if (isEae) await openEae(file, bytes, current);
+    const isLatents =
+      EAE.every((byte, i) => bytes[i] === byte) || isNpy(bytes) || /\.(eae|npy)$/i.test(file.name);
+    if (isLatents) await openLatents(file, bytes, current);
     else await openPhoto(file, current);
   });
 }
 
-async function openEae(file, bytes, current) {
+async function openLatents(file, bytes, current) {
   const picture = await client.call("decode", { file: bytes });
   if (!current()) return;
   const stages = { ...picture.milliseconds };
-  const base = file.name.replace(/\.eae$/i, "");
+  const base = file.name.replace(/\.(eae|npy)$/i, "");
   $("name").textContent = file.name;
   for (const id of ["encoding", "sizes", "choices"]) $(id).hidden = true;
   $("zoom").hidden = picture.mode === "F";

@@ -1,6 +1,6 @@
 /** The codecs of the page, off its main thread. Messages: `{ id, method, argument }` and answers. */
 
-import { BundleError, Codec, fetchFrom, readContainer } from "../edgeae/index.js";
+import { BundleError, Codec, fetchFrom, isNpy, readContainer, readNpy } from "../edgeae/index.js";
 import * as ort from "../runtime/ort.wasm.min.mjs";
 
 const models = new Map(); // name -> promise of its codec
@@ -22,7 +22,8 @@ const METHODS = {
 
   /** Return the picture in a file. */
   async decode({ file }, onProgress) {
-    const { codingId } = readContainer(file); // damage is found before a model is looked for
+    // Damage is found before a model is looked for.
+    const { codingId } = isNpy(file) ? readNpy(file) : readContainer(file);
     const entry = settings.catalogue.find((candidate) => candidate.coding_id === codingId);
     if (!entry) {
       const there = settings.catalogue.map(({ name, coding_id: id }) => `${name} (${id})`);
