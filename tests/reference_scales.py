@@ -39,7 +39,8 @@ def scale_indexes(
     x = shifted(total + w["step"][step].reshape(-1, 1, 1), 7)
     x = shifted(depthwise(w, "depthwise16", x), 6)
     x = np.clip(trunk + (pointwise(w, "project", x) >> 7), 0, 255)
-    index: NDArray[np.uint8] = np.clip(pointwise(w, "tail", x) >> 9, 0, 63).astype(np.uint8)
+    total = pointwise(w, "tail", x) + w["tail_step"][step].reshape(-1, 1, 1)
+    index: NDArray[np.uint8] = np.clip(total >> 9, 0, 63).astype(np.uint8)
     return index
 
 

@@ -36,8 +36,9 @@ class Checkpoint(Generic[R]):
     """Everything that a run needs to go on, or an export to start.
 
     ``tensors`` has the prefixes ``model.`` (weights), ``average.`` (their moving average, what is
-    exported), ``first.`` and ``second.`` (Adam's moments), and of a photo codec ``loss.`` (running
-    means by anchor).
+    exported), ``first.`` and ``second.`` (the optimizer's moments), and of a photo codec ``loss.``
+    (running means by anchor), ``covariance0.``, ``covariance1.``, ``basis0.`` and ``basis1.``
+    (SOAP's matrices for the sides of a weight).
     """
 
     recipe: R  # of the class that its network has in ``edgeae_export.recipe_table``

@@ -27,6 +27,19 @@ def from_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
     return kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
 
 
+def to_step_kernels(matrices: NDArray[_Scalar], side: int) -> NDArray[_Scalar]:
+    """Return [steps, out, in, side, side] of ``matrices`` [steps, out, side * side * in]."""
+    steps, outputs, _ = matrices.shape
+    kernels = to_kernel(matrices.reshape(steps * outputs, -1), side)
+    return kernels.reshape(steps, outputs, -1, side, side)
+
+
+def from_step_kernels(kernels: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Invert `to_step_kernels`."""
+    steps, outputs = kernels.shape[:2]
+    return from_kernel(kernels.reshape(-1, *kernels.shape[2:])).reshape(steps, outputs, -1)
+
+
 def to_depthwise_kernel(taps: NDArray[_Scalar]) -> NDArray[_Scalar]:
     """Return [C, 1, 3, 3] of ``taps`` [9, C], row by row."""
     return taps.T.reshape(-1, 1, 3, 3)

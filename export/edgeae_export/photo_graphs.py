@@ -19,7 +19,12 @@ from edgeae_export.graph_builder import (
     half_precision,
     is_depthwise,
 )
-from edgeae_export.layouts import to_depthwise_kernel, to_kernel, to_patch_kernel
+from edgeae_export.layouts import (
+    to_depthwise_kernel,
+    to_kernel,
+    to_patch_kernel,
+    to_step_kernels,
+)
 from edgeae_export.networks.integer import (
     ACTIVATION_BITS,
     DEPTHWISE_BITS,
@@ -32,6 +37,7 @@ from edgeae_export.networks.photo import (
     GREY,
     HYPER_CLIP,
     INDEX_BITS,
+    NEARBY,
     PIXEL_SCALE,
     SCALES,
     SYMBOL_BITS,
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[Any]]
 
 ENCODER_LINEAR, OVERLAP = "encoder.linear", "decoder.linear_overlap"
+NEARBY_LINEAR = "hyper_decoder.mean.linear_step"  # a kernel for each step
+STEP_BIASES = ("hyper_decoder.scale.step", "hyper_decoder.scale.tail_step")
 KERNEL_SIDES = {  # of matrices that follow a space-to-depth; the others are 1x1
     "encoder.head.weight": 8,
     "encoder.down.weight": 2,
@@ -77,14 +85,15 @@ def exported_weights(codec: PhotoCodec) -> dict[str, NDArray[Any]]:
             weight, bias = module.integers()
             weights[f"{name}.weight"] = weight.detach().cpu().numpy()
             weights[f"{name}.bias"] = bias.detach().cpu().numpy()
-    scale = codec.hyper_decoder.scale
-    weights["hyper_decoder.scale.step"] = scale.step_biases().detach().cpu().numpy()
+    for key, biases in zip(STEP_BIASES, codec.hyper_decoder.scale.step_biases(), strict=True):
+        weights[key] = biases.detach().cpu().numpy()
     return weights
 
 
 def fractional_bits(codec: PhotoCodec) -> dict[str, int]:
     """Return, for each integer weight's key, the bits by which it is a real number's multiple."""
-    bits = {"hyper_decoder.scale.step": codec.hyper_decoder.scale.mix.total_bits}
+    scale = codec.hyper_decoder.scale
+    bits = dict(zip(STEP_BIASES, (scale.mix.total_bits, scale.tail.total_bits), strict=True))
     for name, module in codec.named_modules():
         if isinstance(module, IntegerPointwise | IntegerDepthwise):
             pointwise = isinstance(module, IntegerPointwise)
@@ -99,6 +108,8 @@ def kernels(weights: Weights) -> dict[str, NDArray[Any]]:
     for key, array in weights.items():
         if key == ENCODER_LINEAR:
             result[key] = to_patch_kernel(array)
+        elif key == NEARBY_LINEAR:
+            result[key] = to_step_kernels(array, NEARBY)
         elif is_depthwise(key) and is_kernel(key):
             result[key] = to_depthwise_kernel(array)
         elif is_kernel(key):
@@ -110,7 +121,7 @@ def kernels(weights: Weights) -> dict[str, NDArray[Any]]:
 
 def is_kernel(key: str) -> bool:
     """Whether a state-dict key is a convolution's weights and not a bias, gain or step."""
-    return key.endswith((".weight", ".linear", ".linear_overlap"))
+    return key.endswith((".weight", ".linear", ".linear_overlap", ".linear_step"))
 
 
 def encoder(weights: Weights, blocks8: int, blocks16: int) -> ModelProto:
@@ -161,8 +172,11 @@ def hyper_decoder(weights: Weights) -> ModelProto:
     symbols = b.input("symbols", INT16, [1, channels, "h", "w"])
     step = b.input("step", INT64, [])
     z = b.clip(b.add("Cast", z, to=FLOAT), -HYPER_CLIP, HYPER_CLIP)
-    known = b.clip(b.add("Cast", symbols, to=FLOAT), -SYMBOL_CLIP, SYMBOL_CLIP)
-    mean = _mean_path(b, z, known, step)
+    symbols = b.add("Cast", symbols, to=FLOAT)
+    known = b.clip(symbols, -SYMBOL_CLIP, SYMBOL_CLIP)
+    mean = b.add(
+        "Add", _mean_path(b, z, known, step), _nearby_means(b, b.add("Sub", symbols, known), step)
+    )
     index = b.add("Cast", _scale_path(b, z, known, step), to=UINT8)
     b.output(mean, "mean", FLOAT, [1, channels, "h", "w"])
     b.output(index, "index", UINT8, [1, channels, "h", "w"])
@@ -200,6 +214,16 @@ def _mean_path(b: GraphBuilder, z: str, known: str, step: str) -> str:
     return b.conv(_block(b, x, f"{path}.block16"), f"{path}.tail")
 
 
+def _nearby_means(b: GraphBuilder, clipped_off: str, step: str) -> str:
+    """Return what large symbols around add to the means of the first components, 0 for others."""
+    _, predicted, _, side, _ = b.weights[NEARBY_LINEAR].shape
+    rest = len(b.weights[ENCODER_LINEAR]) - predicted
+    kernel = b.add("Gather", b.kernel(NEARBY_LINEAR), step, axis=0)
+    first = b.add("Slice", clipped_off, b.integers(0), b.integers(predicted), b.integers(1))
+    near = b.add("Conv", first, kernel, kernel_shape=[side, side], pads=[side // 2] * 4)
+    return b.add("Pad", near, b.integers(0, 0, 0, 0, 0, rest, 0, 0))
+
+
 def _scale_path(b: GraphBuilder, z: str, known: str, step: str) -> str:
     path = "hyper_decoder.scale"
     pointwise = POINTWISE_BITS + ACTIVATION_BITS
@@ -211,11 +235,13 @@ def _scale_path(b: GraphBuilder, z: str, known: str, step: str) -> str:
 
     magnitudes = b.add("Mul", b.add("Abs", known), b.scalar(2**SYMBOL_BITS))
     x = b.add("Add", b.conv(trunk, f"{path}.mix"), b.conv(magnitudes, f"{path}.context"))
-    x = _activate(b, b.add("Add", x, _step_bias(b, f"{path}.step", step)), pointwise)
+    features, indexes = (_step_bias(b, key, step) for key in STEP_BIASES)
+    x = _activate(b, b.add("Add", x, features), pointwise)
     x = _activate(b, b.conv(x, f"{path}.depthwise16"), depthwise)
     x = _shift(b, b.conv(x, f"{path}.project"), pointwise - ACTIVATION_BITS)
     x = b.clip(b.add("Add", trunk, x), 0, 255)
-    return b.clip(_shift(b, b.conv(x, f"{path}.tail"), pointwise - INDEX_BITS), 0, SCALES - 1)
+    total = b.add("Add", b.conv(x, f"{path}.tail"), indexes)
+    return b.clip(_shift(b, total, pointwise - INDEX_BITS), 0, SCALES - 1)
 
 
 def _shift(b: GraphBuilder, total: str, bits: int) -> str:

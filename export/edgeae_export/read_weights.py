@@ -16,9 +16,14 @@ from edgeae.bundle import GRAPHS, Bundle, graph_file
 from edgeae.errors import BundleError
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.graph_builder import initializers, is_depthwise
-from edgeae_export.layouts import from_depthwise_kernel, from_kernel, from_patch_kernel
+from edgeae_export.layouts import (
+    from_depthwise_kernel,
+    from_kernel,
+    from_patch_kernel,
+    from_step_kernels,
+)
 from edgeae_export.networks.photo import PhotoCodec
-from edgeae_export.photo_graphs import ENCODER_LINEAR, fractional_bits, is_kernel
+from edgeae_export.photo_graphs import ENCODER_LINEAR, NEARBY_LINEAR, fractional_bits, is_kernel
 from edgeae_export.prior_fit import prior_of
 from edgeae_export.recipe import Recipe
 
@@ -95,6 +100,8 @@ def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str,
 def _from_layout(key: str, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     if key == ENCODER_LINEAR:
         return from_patch_kernel(kernel)
+    if key == NEARBY_LINEAR:
+        return from_step_kernels(kernel)
     if is_depthwise(key):
         return from_depthwise_kernel(kernel)
     return from_kernel(kernel)

@@ -28,6 +28,8 @@ class Recipe:
     overlap: int
     hyper_width: int
     context_width: int
+    steps: int
+    predicted: int
     crop: int  # pixels a side, a multiple of 64
     batch: int  # crops a step, spread evenly over the rate anchors
     learning_rate: float

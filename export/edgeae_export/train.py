@@ -1,6 +1,6 @@
 """Training of a photo codec: one loop, read from top to bottom.
 
-    pictures -> crops -> rate and distortion -> loss -> AdamW -> weight average -> checkpoint
+    pictures -> crops -> rate and distortion -> loss -> SOAP -> weight average -> checkpoint
 
 The learning rate warms up, stays constant and falls to zero in the last part of the time. A run
 is bounded by minutes, not steps; it writes ``checkpoint.safetensors`` every few minutes and goes
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from edgeae_export import klt
+from edgeae_export import context_start, klt
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 GRADIENT_NORM = 1.0
 LOG_EVERY = 20  # steps
+CONTEXT = {"codec.hyper_decoder.mean.linear_step", "codec.hyper_decoder.scale.tail_step"}
+CONTEXT_CROPS = 64
 PLAIN = Tuning()
 RANGES_SEED = 2**31  # apart from those of the crops that are trained on
 
@@ -110,7 +112,8 @@ def train(
         tuning = tuning.continued(earlier.history)
         history = earlier.history | history
     elif init is not None:
-        run.adopt(init)
+        if CONTEXT & run.adopt(init):
+            start_context(run, CropSampler(pictures, recipe.seed))
         history["init"] = f"{init.recipe.name}, {init.progress.step} steps, " + (
             f"{init.progress.seconds / 60:.0f} minutes"
         )
@@ -118,6 +121,7 @@ def train(
         sampler = CropSampler(pictures, recipe.seed)
         klt.start(run.model.codec, sampler, recipe.lambdas(), recipe.crop)
         run.average = {k: v.detach().clone() for k, v in run.model.named_parameters()}
+        start_context(run, sampler)
     seed = recipe.seed + processes.count * run.progress.step + processes.rank
     torch.manual_seed(seed)
     sampler = CropSampler(pictures, seed)
@@ -161,6 +165,15 @@ def train(
         run.to_checkpoint(history).save(path)
         log.write(validate(run, held_out, recipe))
     return path
+
+
+def start_context(run: Run, sampler: CropSampler) -> None:
+    """Solve for what the context begins with, behind transforms that work."""
+    crops = torch.from_numpy(sampler.crops(CONTEXT_CROPS, run.recipe.crop)).float()
+    context_start.start(run.model.codec, crops.to(run.mean_loss.device))
+    for name, parameter in run.model.named_parameters():
+        if name in CONTEXT:
+            run.average[name].copy_(parameter.detach())
 
 
 def step_once(

@@ -20,6 +20,8 @@ SMALL = PhotoShape(
     overlap=2,
     hyper_width=8,
     context_width=8,
+    steps=3,
+    predicted=3,
 )
 WIDE = PhotoShape(  # the product's hyper-decoder; wide layers get other kernels than narrow ones
     latent_channels=320,
@@ -33,6 +35,8 @@ WIDE = PhotoShape(  # the product's hyper-decoder; wide layers get other kernels
     overlap=1,
     hyper_width=128,
     context_width=96,
+    steps=2,
+    predicted=24,
 )
 
 

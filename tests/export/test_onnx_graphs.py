@@ -19,9 +19,11 @@ from edgeae_export.layouts import (
     from_depthwise_kernel,
     from_kernel,
     from_patch_kernel,
+    from_step_kernels,
     to_depthwise_kernel,
     to_kernel,
     to_patch_kernel,
+    to_step_kernels,
 )
 from edgeae_export.networks.layers import depth_to_space
 from edgeae_export.networks.photo import PhotoShape
@@ -107,6 +109,10 @@ def test_layouts_invert_each_other() -> None:
     assert (from_kernel(to_kernel(matrix, 2)) == matrix).all()
     assert (from_depthwise_kernel(to_depthwise_kernel(taps)) == taps).all()
     assert (from_patch_kernel(to_patch_kernel(patch)) == patch).all()
+    steps = random.normal(size=(3, 2, 25 * 2))
+    kernels = to_step_kernels(steps, 5)
+    assert (kernels[2] == to_kernel(steps[2], 5)).all()
+    assert (from_step_kernels(kernels) == steps).all()
 
 
 def test_a_weight_beyond_half_precision_is_refused() -> None:
@@ -193,7 +199,7 @@ def hyper_inputs(shape: PhotoShape) -> Any:
         yield z, np.full((shape.latent_channels, 4, 4), value, np.int16), 1
 
 
-@pytest.mark.parametrize("step", [2, 100])
+@pytest.mark.parametrize("step", [3, 100])
 def test_a_step_that_does_not_exist_is_an_error(
     graphs: Mapping[str, ModelProto], step: int
 ) -> None:

@@ -115,6 +115,35 @@ def test_blocks_added_at_init_change_nothing_at_first(tmp_path: Path) -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_a_resumed_run_takes_the_step_that_the_run_would_have_taken(tmp_path: Path) -> None:
+    trained, _ = run_training(tmp_path, 0.03)
+    assert any(key.startswith("basis0.") for key in trained.tensors)
+    trained.save(tmp_path / "copy.safetensors")
+    runs = [Run(trained.recipe, "cpu"), Run(trained.recipe, "cpu")]
+    runs[0].adopt(trained)
+    take_a_step(runs[0], 1)
+    copy = replace(
+        runs[0].to_checkpoint({}),
+        progress=replace(trained.progress, step=trained.progress.step + 1),
+    )
+    runs[1].adopt(copy)
+    for run in runs:
+        for seed in range(2, 15):  # beyond a change of the bases
+            take_a_step(run, seed)
+    one, other = (dict(run.model.named_parameters()) for run in runs)
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=0, atol=1e-5, msg=name)
+
+
+def take_a_step(run: Run, seed: int) -> None:
+    torch.manual_seed(seed)
+    for group in run.optimizer.param_groups:
+        group["lr"] = 1e-3
+    for parameter in run.model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    run.optimizer.step()
+
+
 def test_a_cut_checkpoint_is_named_in_the_error(tmp_path: Path) -> None:
     run_training(tmp_path, 0.03)
     path = tmp_path / "run/checkpoint.safetensors"

@@ -32,11 +32,11 @@ def depth_to_space(x: Tensor, block: int) -> Tensor:
     return x.reshape(n, h * block, w * block, c // block**2)
 
 
-def neighbours(x: Tensor) -> list[Tensor]:
-    """Nine shifted views of ``x``, row by row from the upper left, zero beyond the border."""
+def neighbours(x: Tensor, side: int = 3) -> list[Tensor]:
+    """``side`` x ``side`` shifted views of ``x``, by rows from the upper left, zero outside."""
     h, w = x.shape[1:3]
-    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
-    return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    padded = F.pad(x, (0, 0, *(4 * (side // 2,))))
+    return [padded[:, i : i + h, j : j + w] for i in range(side) for j in range(side)]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

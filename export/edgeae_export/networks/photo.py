@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from edgeae_export.networks.integer import (
@@ -24,6 +25,7 @@ from edgeae_export.networks.integer import (
     IntegerPointwise,
     activate,
     clip,
+    quantize_bias,
     shift,
 )
 from edgeae_export.networks.layers import (
@@ -45,7 +47,8 @@ ANCHORS = 8  # rate anchors; quality 0..100 runs over 0..ANCHORS - 1
 ANCHOR_STEP = 100 / (ANCHORS - 1)  # of quality, from anchor to anchor
 GREY = 128.0  # subtracted from pixels
 PIXEL_SCALE = 1 / 64  # of the deep paths' inputs, so that they are near unit size
-SYMBOL_CLIP = 8  # largest symbol magnitude that the context looks at
+SYMBOL_CLIP = 8  # largest symbol magnitude that the networks of the context look at
+NEARBY = 5  # latents a side of the neighbourhood that predicts the first components
 HYPER_CLIP = 127  # hyper-latents are integers within +-127
 SYMBOL_BITS = 5  # a clipped magnitude of 1 enters the scale path as 32, which stands for 0.5
 INDEX_BITS = 4  # the scale path's 1.0 is 16 scale indexes
@@ -68,6 +71,8 @@ class PhotoShape:
     overlap: int  # components whose 3x3 neighbourhood feeds the linear synthesis
     hyper_width: int  # channels inside the hyper-analysis and at 1/32 and 1/64 of the synthesis
     context_width: int  # channels of means' and scales' features at 1/16
+    steps: int  # masks, in as many of which the latents are coded: 1, 2 or 3
+    predicted: int  # components whose means are linear in their 5x5 neighbourhood's symbols
 
 
 def anchor_weights(quality: Tensor) -> Tensor:
@@ -160,11 +165,17 @@ class HyperEncoder(nn.Module):
 
 
 class MeanPath(nn.Module):
-    """Means of the latents, float: from z (trunk), corrected by the symbols known so far."""
+    """Means of the latents, float: from z (trunk), corrected by the symbols known so far.
 
-    def __init__(self, shape: PhotoShape, steps: int) -> None:
+    The network sees the symbols clipped. What the clip takes from the first components, the blocks'
+    mean colours and slopes, predicts those of the blocks around: linearly, and with weights of its
+    own in each step, as which neighbours are known differs.
+    """
+
+    def __init__(self, shape: PhotoShape) -> None:
         super().__init__()
-        width, narrow = shape.hyper_width, shape.context_width
+        width, narrow, steps = shape.hyper_width, shape.context_width, shape.steps
+        self.predicted = shape.predicted
         self.head = Pointwise(shape.hyper_channels, width, gain=math.sqrt(2))
         self.up32 = Pointwise(width, 4 * width, gain=math.sqrt(2))
         self.block32 = Block(width)
@@ -173,6 +184,8 @@ class MeanPath(nn.Module):
         self.step = nn.Parameter(torch.zeros(steps, narrow))
         self.block16 = Block(narrow, expansion=1)
         self.tail = Pointwise(narrow, shape.latent_channels, gain=0.1)
+        taps = NEARBY**2 * shape.predicted
+        self.linear_step = nn.Parameter(torch.zeros(steps, shape.predicted, taps))
 
     def trunk(self, z: Tensor) -> Tensor:
         """Features [N, h, w, context_width] of z alone."""
@@ -180,18 +193,21 @@ class MeanPath(nn.Module):
         return depth_to_space(self.up16(self.block32(depth_to_space(x, 2))), 2)
 
     def forward(self, trunk: Tensor, symbols: Tensor, step: int) -> Tensor:
-        """Means [N, h, w, C] in steps; ``symbols`` already clipped to +-SYMBOL_CLIP."""
-        x = trunk + self.context(symbols) + self.step[step]
+        """Means [N, h, w, C] in steps of the quantizer."""
+        known = symbols.clamp(-SYMBOL_CLIP, SYMBOL_CLIP)
+        x = trunk + self.context(known) + self.step[step]
         mean: Tensor = self.tail(self.block16(x))
-        return mean
+        around = neighbours((symbols - known)[..., : self.predicted], NEARBY)
+        near = linear(torch.cat(around, dim=-1), self.linear_step[step], None)
+        return mean + F.pad(near, (0, mean.shape[-1] - self.predicted))
 
 
 class ScalePath(nn.Module):
     """Scale indexes of the latents, integer: the one computation that must agree everywhere."""
 
-    def __init__(self, shape: PhotoShape, steps: int) -> None:
+    def __init__(self, shape: PhotoShape) -> None:
         super().__init__()
-        width, narrow = shape.hyper_width, shape.context_width
+        width, narrow, steps = shape.hyper_width, shape.context_width, shape.steps
         self.head = IntegerPointwise(shape.hyper_channels, width, 0, gain=math.sqrt(2))
         self.up32 = IntegerPointwise(width, 4 * width, ACTIVATION_BITS, gain=math.sqrt(2))
         self.depthwise32 = IntegerDepthwise(width)
@@ -202,6 +218,7 @@ class ScalePath(nn.Module):
         self.depthwise16 = IntegerDepthwise(narrow)
         self.project = IntegerPointwise(narrow, narrow, ACTIVATION_BITS, gain=0.1)
         self.tail = IntegerPointwise(narrow, shape.latent_channels, ACTIVATION_BITS, gain=0.3)
+        self.tail_step = nn.Parameter(torch.zeros(steps, shape.latent_channels))
 
     def trunk(self, z: Tensor) -> Tensor:
         """Activations [N, h, w, context_width] of integer z."""
@@ -210,29 +227,30 @@ class ScalePath(nn.Module):
         x = activate(self.depthwise32(x), self.depthwise32.total_bits)
         return depth_to_space(activate(self.up16(x), self.up16.total_bits), 2)
 
-    def step_biases(self) -> Tensor:
-        """Integer biases [steps, context_width] that tell the steps apart."""
-        bits = self.mix.total_bits
-        scaled = self.step * 2.0**bits
-        return scaled + (scaled.round() - scaled).detach()
+    def step_biases(self) -> tuple[Tensor, Tensor]:
+        """Integers [steps, context_width] and [steps, C] that tell the steps apart."""
+        features = quantize_bias(self.step, self.mix.total_bits)
+        return features, quantize_bias(self.tail_step, self.tail.total_bits)
 
     def forward(self, trunk: Tensor, magnitudes: Tensor, step: int) -> Tensor:
         """Indexes [N, h, w, C], integers 0..63; ``magnitudes`` integers 0..SYMBOL_CLIP."""
+        features, indexes = (biases[step] for biases in self.step_biases())
         total = self.mix(trunk) + self.context(magnitudes * 2**SYMBOL_BITS)
-        x = activate(total + self.step_biases()[step], self.mix.total_bits)
+        x = activate(total + features, self.mix.total_bits)
         x = activate(self.depthwise16(x), self.depthwise16.total_bits)
         project = self.project
         x = clip(trunk + shift(project(x), project.total_bits - ACTIVATION_BITS), 255)
-        return clip(shift(self.tail(x), self.tail.total_bits - INDEX_BITS), SCALES - 1)
+        total = self.tail(x) + indexes
+        return clip(shift(total, self.tail.total_bits - INDEX_BITS), SCALES - 1)
 
 
 class HyperDecoder(nn.Module):
     """Hyper-synthesis h_s with context: z and known symbols to means and scale indexes."""
 
-    def __init__(self, shape: PhotoShape, steps: int) -> None:
+    def __init__(self, shape: PhotoShape) -> None:
         super().__init__()
-        self.mean = MeanPath(shape, steps)
-        self.scale = ScalePath(shape, steps)
+        self.mean = MeanPath(shape)
+        self.scale = ScalePath(shape)
 
     def forward(self, z: Tensor, symbols: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Mean (steps) and scale index (0..63) [N, h, w, C] from integers z and symbols."""
@@ -242,18 +260,28 @@ class HyperDecoder(nn.Module):
         self, trunks: tuple[Tensor, Tensor], symbols: Tensor, step: int
     ) -> tuple[Tensor, Tensor]:
         """Run the part that differs from step to step; ``trunks`` are of z alone."""
-        known = symbols.clamp(-SYMBOL_CLIP, SYMBOL_CLIP)
-        mean = self.mean(trunks[0], known, step)
-        return mean, self.scale(trunks[1], known.abs(), step)
+        magnitudes = symbols.abs().clamp(max=SYMBOL_CLIP)
+        return self.mean(trunks[0], symbols, step), self.scale(trunks[1], magnitudes, step)
 
 
-def checkerboard(channels: int) -> Tensor:
-    """Two masks [2, C, 2, 2]: a checkerboard whose colour alternates with the channel."""
-    c = torch.arange(channels)[:, None, None]
-    i = torch.arange(2)[:, None]
-    j = torch.arange(2)
-    first = (c + i + j) % 2 == 0
-    return torch.stack([first, ~first])
+# The step in which each place of 2x2 is coded, by the number of steps. Channels take turns in
+# where they begin, so that each place has something known early.
+ORDERS = {
+    1: (((0, 0), (0, 0)),),
+    2: (((0, 1), (1, 0)), ((1, 0), (0, 1))),
+    3: (((0, 2), (2, 1)), ((1, 2), (2, 0)), ((2, 0), (1, 2)), ((2, 1), (0, 2))),
+}
+
+
+def step_masks(channels: int, steps: int) -> Tensor:
+    """Masks bool [steps, C, 2, 2]: what is coded in each step.
+
+    In two steps a checkerboard; in three a quarter of the places, the quarter diagonal to it, and
+    the half that is left, which then knows its neighbours on all four sides.
+    """
+    orders = torch.tensor(ORDERS[steps])
+    coded_in = orders[torch.arange(channels) % len(orders)]
+    return torch.stack([coded_in == step for step in range(steps)])
 
 
 class PhotoCodec(nn.Module):
@@ -264,11 +292,12 @@ class PhotoCodec(nn.Module):
     def __init__(self, shape: PhotoShape) -> None:
         super().__init__()
         self.shape = shape
-        self.register_buffer("masks", checkerboard(shape.latent_channels), persistent=False)
+        masks = step_masks(shape.latent_channels, shape.steps)
+        self.register_buffer("masks", masks, persistent=False)
         self.encoder = Encoder(shape)
         self.gain = Gain(shape.latent_channels)
         self.hyper_encoder = HyperEncoder(shape)
-        self.hyper_decoder = HyperDecoder(shape, len(self.masks))
+        self.hyper_decoder = HyperDecoder(shape)
         self.inverse_gain = Gain(shape.latent_channels)
         self.decoder = Decoder(shape)
 

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 LIKELIHOOD_MIN = 1e-9  # keeps the logarithm finite; 30 bits
 
 
+def laplace_scale(index: Tensor) -> Tensor:
+    """Scale of the Laplace distribution, in steps: logarithmic from exp(-4) to exp(4.2) at 63."""
+    return _log_scale(index).exp()
+
+
 def laplace_bits(residual: Tensor, index: Tensor) -> Tensor:
     """Bits of ``residual`` (steps) under a Laplace distribution integrated over one step.
 
-    ``index`` 0..63 is the scale on a logarithmic grid from exp(-4) to exp(4.2) steps. Outside
-    +-0.5 the logarithm is taken in closed form, so that no far outlier loses its gradient.
+    ``index`` 0..63 is that of `laplace_scale`. Outside +-0.5 the logarithm is taken in closed form,
+    so that no far outlier loses its gradient.
     """
-    log_scale = LOG_SCALE_MIN + index * ((LOG_SCALE_MAX - LOG_SCALE_MIN) / (SCALES - 1))
-    inverse = torch.exp(-log_scale)
+    inverse = torch.exp(-_log_scale(index))
     magnitude = residual.abs()
     tail = (magnitude - 0.5).clamp(min=0.0) * inverse
     outside = tail - torch.log(0.5 * -torch.expm1(-inverse))
@@ -32,6 +36,10 @@ def laplace_bits(residual: Tensor, index: Tensor) -> Tensor:
     inside = 1 - 0.5 * (torch.exp(-near * inverse) + torch.exp(-(1 - near) * inverse))
     inside_bits = -torch.log(inside.clamp(min=LIKELIHOOD_MIN))
     return torch.where(magnitude < 0.5, inside_bits, outside) / math.log(2)
+
+
+def _log_scale(index: Tensor) -> Tensor:
+    return LOG_SCALE_MIN + index * ((LOG_SCALE_MAX - LOG_SCALE_MIN) / (SCALES - 1))
 
 
 class ChannelPrior(nn.Module):
