@@ -20,6 +20,13 @@ const OUTPUTS = {
   decoder: ["pixels"],
 };
 
+const OPTIONS = { executionProviders: ["wasm"], logSeverityLevel: 3 };
+/** The smallest ONNX model: y = x. */
+const IDENTITY = Uint8Array.from(
+  atob("CAg6LwoQCgF4EgF5IghJZGVudGl0eRIBZ1oLCgF4EgYKBAgBEgBiCwoBeRIGCgQIARIAQgQKABAR"),
+  (character) => character.charCodeAt(0),
+);
+
 let lastCall = Promise.resolve();
 
 /** Run `action` when all before it have ended: onnxruntime-web does one thing at a time. */
@@ -27,6 +34,15 @@ function inTurn(action) {
   const call = lastCall.then(action);
   lastCall = call.catch(() => {});
   return call;
+}
+
+/**
+ * Begin to compile the runtime, while models are still on their way.
+ *
+ * What is wrong with it shows when the first graph is opened.
+ */
+export function startRuntime(ort) {
+  inTurn(() => ort.InferenceSession.create(IDENTITY, OPTIONS)).catch(() => {});
 }
 
 /** One ONNX graph of a bundle; its session is made at the first run. */
@@ -63,7 +79,7 @@ export class Graph {
     try {
       const model = await this.read();
       const session = await this.guarded("cannot be loaded", () =>
-        this.ort.InferenceSession.create(model, { executionProviders: ["wasm"], logSeverityLevel: 3 }),
+        this.ort.InferenceSession.create(model, OPTIONS),
       );
       const wanted = Object.keys(INPUTS[this.name]);
       if (wanted.some((name) => !session.inputNames.includes(name))) {

@@ -170,6 +170,8 @@ export function readHeader(data: Uint8Array): FullHeader;
 export function readContainer(data: Uint8Array, options?: { maxPixels?: number }): Container;
 /** Return the file of a container; RangeError if the format does not allow it. */
 export function writeContainer(container: Container): Uint8Array;
+/** Begin to compile the runtime, while models are still on their way. */
+export function startRuntime(ort: Runtime): void;
 /** Return a reader for `Codec.load` that fetches from a folder. */
 export function fetchFrom(url: string): (name: string) => Promise<Uint8Array>;
 /** Promise a PNG with the samples, alpha, profile and Exif of a picture as they are. */

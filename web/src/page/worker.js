@@ -1,6 +1,6 @@
 /** The codecs of the page, off its main thread. Messages: `{ id, method, argument }` and answers. */
 
-import { BundleError, Codec, fetchFrom, isNpy, readContainer, readNpy } from "../edgeae/index.js";
+import { BundleError, Codec, fetchFrom, isNpy, readContainer, readNpy, startRuntime } from "../edgeae/index.js";
 import * as ort from "../runtime/ort.wasm.min.mjs";
 
 const models = new Map(); // name -> promise of its codec
@@ -13,6 +13,7 @@ const METHODS = {
     settings = wanted;
     ort.env.wasm.wasmPaths = new URL("../runtime/", import.meta.url).href;
     ort.env.wasm.numThreads = wanted.threads;
+    startRuntime(ort);
   },
 
   /** Load what decoding needs. */
