@@ -37,7 +37,7 @@ def start(codec: PhotoCodec, crops: Tensor) -> None:
 
     The quality rises from crop to crop over the anchors.
     """
-    anchors = torch.arange(len(crops)) % ANCHORS
+    anchors = torch.arange(len(crops), device=crops.device) % ANCHORS
     scaled = codec.encoder(crops) * codec.gain(anchors * ANCHOR_STEP)
     z = codec.hyper_encoder(scaled).round().clamp(-HYPER_CLIP, HYPER_CLIP)
     networks = codec.hyper_decoder
@@ -68,7 +68,7 @@ def _weights(known: Tensor, wanted: Tensor, scale: Tensor, mask: Tensor) -> Tens
         inputs = around[:, here].flatten(0, 1) * sharp
         outputs = wanted[:, here][..., channel].reshape(-1, 1) * sharp
         gram = (inputs.T @ inputs).double()
-        gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
         weights.append(torch.linalg.solve(gram, (inputs.T @ outputs).double())[:, 0])
     return torch.stack(weights).float()
 
@@ -79,4 +79,4 @@ def _shift(residual: Tensor, index: Tensor, mask: Tensor) -> Tensor:
     for shift in SHIFTS:
         bits = laplace_bits(residual, (index + shift).clamp(0, SCALES - 1))
         costs.append((bits * mask).sum((0, 1, 2)))
-    return torch.tensor(SHIFTS)[torch.stack(costs).argmin(dim=0)]
+    return torch.stack(costs).argmin(dim=0) + SHIFTS[0]

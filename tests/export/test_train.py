@@ -118,7 +118,6 @@ def test_blocks_added_at_init_change_nothing_at_first(tmp_path: Path) -> None:
 def test_a_resumed_run_takes_the_step_that_the_run_would_have_taken(tmp_path: Path) -> None:
     trained, _ = run_training(tmp_path, 0.03)
     assert any(key.startswith("basis0.") for key in trained.tensors)
-    trained.save(tmp_path / "copy.safetensors")
     runs = [Run(trained.recipe, "cpu"), Run(trained.recipe, "cpu")]
     runs[0].adopt(trained)
     take_a_step(runs[0], 1)

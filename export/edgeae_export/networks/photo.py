@@ -72,7 +72,7 @@ class PhotoShape:
     hyper_width: int  # channels inside the hyper-analysis and at 1/32 and 1/64 of the synthesis
     context_width: int  # channels of means' and scales' features at 1/16
     steps: int  # masks, in as many of which the latents are coded: 1, 2 or 3
-    predicted: int  # components whose means are linear in their 5x5 neighbourhood's symbols
+    predicted: int  # components whose means large symbols in the 5x5 latents around predict
 
 
 def anchor_weights(quality: Tensor) -> Tensor:

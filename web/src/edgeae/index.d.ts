@@ -87,7 +87,8 @@ export class Codec {
   warm(): Promise<void>;
 
   /**
-   * Promise the picture in an .eae file, or of latents in a .npy file. Rejects with ContainerError, VersionError or DesyncError for a
+   * Promise the picture in an .eae file, or of latents in a .npy file.
+   * Rejects with ContainerError, VersionError or DesyncError for a
    * file that is damaged, too new or too large, BundleError for one of another bundle.
    */
   decompress(

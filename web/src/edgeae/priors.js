@@ -1,6 +1,7 @@
 /**
  * How symbols follow from latents and which table codes each. The two kinds of bundle have the same
- * methods: `quantize` latents, `decode` a payload, `restore` what known symbols stand for. docs/FORMAT.md, section 6.3.
+ * methods: `quantize` latents, `decode` a payload, `restore` what known symbols stand for.
+ * docs/FORMAT.md, section 6.3.
  */
 
 import { GraphError } from "./errors.js";
