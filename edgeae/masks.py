@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -29,10 +31,25 @@ def scatter(
     latents: NDArray[_Scalar], mask: NDArray[np.bool_], values: NDArray[np.generic]
 ) -> None:
     """Write ``values``, in the order of `gather`, into C-contiguous ``latents`` (C, h, w)."""
+    scatter_pieces(latents, mask, (values,))
+
+
+def scatter_pieces(
+    latents: NDArray[_Scalar], mask: NDArray[np.bool_], pieces: Iterable[NDArray[np.generic]]
+) -> None:
+    """Write values as `scatter` does that come some at a time, in pieces of any length."""
     if not latents.flags.c_contiguous:
         raise ValueError("latents must be C-contiguous, else the values go into a copy")
-    _, height, width = latents.shape
-    _phases(latents)[mask] = values.reshape(-1, height // PERIOD, width // PERIOD)
+    phases, positions = _phases(latents), mask.nonzero()
+    plane = phases.shape[3:]
+    first, waiting = 0, np.empty(0, latents.dtype)
+    for piece in pieces:
+        values = np.concatenate([waiting, piece]) if waiting.size else piece
+        count = values.size // (plane[0] * plane[1])
+        own = slice(first, first + count)
+        whole = values[: count * plane[0] * plane[1]]
+        phases[tuple(axis[own] for axis in positions)] = whole.reshape(count, *plane)
+        first, waiting = first + count, values[whole.size :]
 
 
 def none_known(channels: int) -> NDArray[np.int16]:

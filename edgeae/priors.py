@@ -20,7 +20,7 @@ from edgeae.errors import GraphError
 from edgeae.graphs import Graph, only_cpu
 from edgeae.known_answer import index_sha256, known_values
 from edgeae.latents import NO_HYPER_LATENTS
-from edgeae.masks import gather, none_known, overlay, scatter
+from edgeae.masks import gather, none_known, overlay, scatter, scatter_pieces
 from edgeae.refine import (
     REFINED_BITS_PER_SQUARE,
     TRIAL_CONTRAST,
@@ -195,8 +195,8 @@ class Hyperprior:
         for step, mask in enumerate(self._masks):
             # The rows of all latents take much memory: they go before those of this step are used.
             rows = gather(self._means(z, symbols, y_hat, step), mask)
-            values = decoder.decode(rows, self._scale_tables, last=step == last_step)
-            scatter(symbols, mask, values)
+            pieces = decoder.decode_pieces(rows, self._scale_tables, last=step == last_step)
+            scatter_pieces(symbols, mask, pieces)
         _add(y_hat, symbols)
         return Coded(symbols, z, y_hat, ())
 

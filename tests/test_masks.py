@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeae.masks import MAX_STEPS, check_masks, gather, scatter
+from edgeae.masks import MAX_STEPS, check_masks, gather, scatter, scatter_pieces
 
 
 @st.composite
@@ -39,6 +39,18 @@ def test_gather_takes_planes_in_the_order_of_the_format(
             for j in range(columns)
         ]
         assert gather(latents, mask).tolist() == expected
+
+
+@given(masks(), st.integers(1, 4), st.integers(1, 4), st.lists(st.integers(0, 90), max_size=5))
+def test_pieces_of_any_length_are_scattered_as_the_whole(
+    masks: np.ndarray, rows: int, columns: int, cuts: list[int]
+) -> None:
+    shape = (masks.shape[1], 2 * rows, 2 * columns)
+    latents = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    copy = np.full(shape, -1, np.int16)
+    for mask in masks:
+        scatter_pieces(copy, mask, np.split(gather(latents, mask), sorted(cuts)))
+    assert (copy == latents).all()
 
 
 def test_scatter_into_a_strided_view_is_refused_since_it_would_be_lost() -> None:

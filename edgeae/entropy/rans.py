@@ -174,7 +174,16 @@ class Decoder:
         self._finished = False
 
     def decode(self, indexes: Integers, tables: Tables, *, last: bool) -> NDArray[np.int16]:
-        """Return the symbols of the next section.
+        """Return the symbols (n,) of the next section.
+
+        Parameters and errors are those of `decode_pieces`.
+        """
+        return np.concatenate(list(self.decode_pieces(indexes, tables, last=last)))
+
+    def decode_pieces(
+        self, indexes: Integers, tables: Tables, *, last: bool
+    ) -> Iterator[NDArray[np.int16]]:
+        """Yield the symbols of the next section, some at a time, at least one array.
 
         Parameters
         ----------
@@ -184,14 +193,15 @@ class Decoder:
         last : bool
             Whether this is the last section, as for the encoder; it ends the payload.
 
-        Returns
-        -------
-        (n,) int16
+        Yields
+        ------
+        (m,) int16
 
         Raises
         ------
         ContainerError
-            If the payload ends early or late, or no encoder would have written it.
+            Before the first piece, if the payload ends early or late, or no encoder would have
+            written it.
         ValueError
             If the indexes are outside the tables, or the last section is decoded already.
         """
@@ -211,8 +221,7 @@ class Decoder:
         classes = self._lanes.pull(np.full(escapes, len(tables)), tables)
         bits = self._bypass(signs + int(classes.sum()), last=last)
         remainders = unpack_fields(bits[signs:], classes)
-        values = np.zeros(indexes.size, np.int16)
-        start = sign = escape = 0
+        sign = escape = 0
         for block, piece in zip(blocks, pieces(), strict=True):
             own = slice(escape, escape + piece.escapes.size)
             split = SplitValues(
@@ -222,10 +231,10 @@ class Decoder:
                 remainders[own],
                 bits[sign : sign + piece.signs],
             )
-            joined = tables.join(split, piece.rows, piece.nonzero)
-            values[start : start + block.size][piece.coded] = joined
-            start, sign, escape = start + block.size, sign + piece.signs, own.stop
-        return values
+            values = np.zeros(block.size, np.int16)
+            values[piece.coded] = tables.join(split, piece.rows, piece.nonzero)
+            yield values
+            sign, escape = sign + piece.signs, own.stop
 
     def _pull(self, blocks: Sequence[Integers], tables: Tables) -> NDArray[np.uint8]:
         """Return the symbols of all coded positions of ``blocks``."""

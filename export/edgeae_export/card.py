@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+ENTROPY_OF = "entropy of"  # key of the provenance: the bundle whose tables were kept
+
 
 def card(
     name: str,
@@ -42,12 +44,14 @@ def card(
         + table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
     )
     start = "--init START " if "init" in training else ""
+    start += "".join(f"--{word} " for word in training.get("tuning", "").split())
+    tables = f"--entropy-of {training[ENTROPY_OF]}" if ENTROPY_OF in training else "--data PICTURES"
     sections.append(
         "## Make it again\n\n"
         f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} {start}"
         f"--minutes {training['minutes']:g} --decay {recipe['decay']:g} -o run\n"
-        f"    edgeae export run/checkpoint.safetensors --data PICTURES --val HELD_OUT -o {name}\n\n"
-        + (f"START is a checkpoint of {training['init']}.\n\n" if start else "")
+        f"    edgeae export run/checkpoint.safetensors {tables} --val HELD_OUT -o {name}\n\n"
+        + (f"START is a checkpoint of {training['init']}.\n\n" if "init" in training else "")
         + "The recipe, with every number:\n\n"
         + table(("key", "value"), recipe.items())
     )

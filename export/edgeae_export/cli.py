@@ -31,8 +31,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A recipe of the package (photo-s, photo-m, conv-ae, vae, denoise, denoise-photo) "
-            "or a .toml file."
+            help="A recipe of the package (photo-s, photo-m, photo-vivid, conv-ae, vae, denoise, "
+            "denoise-photo) or a .toml file."
         ),
     ] = "photo-m",
     minutes: Annotated[
@@ -154,12 +154,20 @@ def _starting_weights(path: Path, recipe: AnyRecipe) -> Checkpoint[Any]:
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of edgeae train.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle; a new one.")],
-    data: Annotated[
-        list[Path], typer.Option("--data", help="Training pictures; the tables are fitted to them.")
-    ],
     validation: Annotated[
         list[Path], typer.Option("--val", help="Held-out pictures: parity, rates, distortions.")
     ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Training pictures; the tables are fitted to them."),
+    ] = None,
+    entropy_of: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of --data: keep the tables of this bundle, which --freeze-entropy began "
+            "with; each of the two then decodes the other's files."
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; by default that of its folder.")
     ] = None,
@@ -184,10 +192,14 @@ def export(
     with export_extra():
         import torch
 
+        from edgeae.bundle import Bundle
         from edgeae_export.checkpoint import Checkpoint
         from edgeae_export.exporters import EXPORTERS
         from edgeae_export.write_bundle import Label
 
+        if bool(data) == (entropy_of is not None):
+            raise BoundError("give either --data or --entropy-of: where the tables come from")
+        base = Bundle.load(entropy_of) if entropy_of else None
         torch.set_num_threads(threads)
         trained = Checkpoint.load(checkpoint)
         exporter = EXPORTERS[trained.recipe.network]
@@ -196,10 +208,12 @@ def export(
             name=chosen,
             description=description
             or f"Network {trained.recipe.network}, recipe {trained.recipe.name}",
-            latent_space=latent_space or f"{chosen}-{trained.progress.step}",
+            latent_space=base.manifest.latent_space
+            if base
+            else latent_space or f"{chosen}-{trained.progress.step}",
         )
         manifest = exporter.export(
-            trained, data, validation, out, label, pictures or exporter.pictures
+            trained, data or [], validation, out, label, pictures or exporter.pictures, base
         )
     for quality, bpp, psnr in manifest.rate_distortion:
         typer.echo(f"quality {quality:5g}  {bpp:.4f} bpp  {psnr:.2f} dB", err=True)

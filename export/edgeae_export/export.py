@@ -9,13 +9,17 @@ A folder appears under its name only when everything has passed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from edgeae.errors import BundleError
+from edgeae.bundle import coding_id
+from edgeae.errors import BoundError, BundleError
+from edgeae_export.card import ENTROPY_OF
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
+from edgeae_export.graph_builder import serialized
 from edgeae_export.halo import check_halo, photo_halo
 from edgeae_export.histograms import count_symbols, product_rounding
 from edgeae_export.integer_bound import prove_integer_bound
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgeae.bundle import Bundle
+    from edgeae.entropy.tables import ChannelTables, ScaleTables
     from edgeae.manifest import Manifest
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.recipe import Recipe
@@ -54,6 +60,8 @@ def export(
     held_out: Sequence[NDArray[np.uint8]],
     out: Path,
     label: Label,
+    *,
+    entropy_of: Bundle | None = None,
 ) -> Manifest:
     """Write the bundle of a checkpoint's weight average into the new folder ``out``.
 
@@ -69,6 +77,9 @@ def export(
         Does not exist yet; its name is the bundle's, if it is to be found by name.
     label : Label
         Names.
+    entropy_of : Bundle, optional
+        Whose latents these are: with its tables in place of fitted ones each of the two decodes
+        the files of the other. ``label`` has its latent space.
 
     Raises
     ------
@@ -77,8 +88,8 @@ def export(
     BundleError
         The checkpoint's tensors do not fit its recipe.
     BoundError
-        A partial sum of the scale path may reach 2**24, a network sees farther than the halo, or a
-        graph departs from its network.
+        A partial sum of the scale path may reach 2**24, a network sees farther than the halo, a
+        graph departs from its network, or the hyper-decoder is not that of ``entropy_of``.
     """
     check_new(out)
     trained, model = averaged_model(checkpoint), averaged_model(checkpoint)
@@ -92,22 +103,51 @@ def export(
     bounds |= half_precision_loss(trained, model, held_out)
     layer = max(sums, key=lambda name: sums[name])
     bounds[f"{layer}, largest sum (below 2**24)"] = float(sums[layer])
-    first = freeze_scale_tables(count_symbols(model.codec, pictures, TABLE_QUALITIES))
-    rounding = product_rounding(first)  # what the encoder sends depends on the tables
-    histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES, rounding)
+    tables = fitted_tables(model, pictures) if entropy_of is None else tables_of(entropy_of)
     contents = Contents(
         graphs=graphs,
         masks=model.codec.masks.numpy(),
-        channel_tables=freeze_channel_tables(histograms, model.prior),
-        scale_tables=freeze_scale_tables(histograms),
+        channel_tables=tables[0],
+        scale_tables=tables[1],
         halo=halo,
     )
+    if entropy_of is not None:
+        check_same_latents(contents, label, entropy_of)
+        history = checkpoint.history | {ENTROPY_OF: entropy_of.manifest.name}
+        checkpoint = replace(checkpoint, history=history)
     with new_folder(out) as folder:
         write_contents(folder, contents)
         write_manifest(folder, contents, label, checkpoint, (), bounds)
         points = rate_distortion(folder, held_out)
         write_manifest(folder, contents, label, checkpoint, points, bounds)
         return add_known_file(folder)
+
+
+def fitted_tables(
+    model: PhotoModel, pictures: Sequence[NDArray[np.uint8]]
+) -> tuple[ChannelTables, ScaleTables]:
+    """Return tables of z and y for the histograms of what the product will send of ``pictures``."""
+    first = freeze_scale_tables(count_symbols(model.codec, pictures, TABLE_QUALITIES))
+    rounding = product_rounding(first)  # what the encoder sends depends on the tables
+    histograms = count_symbols(model.codec, pictures, TABLE_QUALITIES, rounding)
+    return freeze_channel_tables(histograms, model.prior), freeze_scale_tables(histograms)
+
+
+def tables_of(bundle: Bundle) -> tuple[ChannelTables, ScaleTables]:
+    """Return the tables of a photo codec; BundleError if it is a plain autoencoder."""
+    if bundle.scale_tables is None:
+        raise BundleError(f"{bundle.path}: a plain autoencoder has no entropy model to keep")
+    return bundle.channel_tables, bundle.scale_tables
+
+
+def check_same_latents(contents: Contents, label: Label, bundle: Bundle) -> None:
+    """Raise BoundError unless these contents decode the files of ``bundle``."""
+    hyper_decoder = serialized(contents.graphs["hyper_decoder"])
+    if coding_id(hyper_decoder, contents.arrays(), label.latent_space) != bundle.coding_id:
+        raise BoundError(
+            f"the checkpoint's hyper-decoder or masks are not those of {bundle.path}; train with "
+            f"--freeze-entropy from that bundle, or leave out --entropy-of"
+        )
 
 
 def averaged_model(checkpoint: Checkpoint[Recipe]) -> PhotoModel:

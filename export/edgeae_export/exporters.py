@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeae.bundle import Bundle
+from edgeae.errors import BoundError
 from edgeae.manifest import Manifest
 from edgeae_export.autoencoder_state import trained_network
 from edgeae_export.export import export
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 class Exporter:
     """How the checkpoints of one network become bundles."""
 
-    # of checkpoint, data, held-out data, folder, label, and how many pictures the tables are of
-    export: Callable[[Any, Sequence[Path], Sequence[Path], Path, Label, int], Manifest]
+    # of checkpoint, data, held-out data, folder, label, how many pictures the tables are of, and
+    # the bundle whose tables are kept instead
+    export: Callable[
+        [Any, Sequence[Path], Sequence[Path], Path, Label, int, Bundle | None], Manifest
+    ]
     pictures: int  # if none are asked for
 
 
@@ -40,11 +45,13 @@ def export_photo_codec(
     out: Path,
     label: Label,
     pictures: int,
+    entropy_of: Bundle | None,
 ) -> Manifest:
     """Export a photo codec; every so many pictures of ``data`` are taken."""
-    available = load_pictures(data)
+    available = load_pictures(data) if entropy_of is None else []
     chosen = available[:: -(-len(available) // pictures)]
-    return export(checkpoint, chosen, load_pictures(validation), out, label)
+    held_out = load_pictures(validation)
+    return export(checkpoint, chosen, held_out, out, label, entropy_of=entropy_of)
 
 
 def export_autoencoder_checkpoint(
@@ -54,12 +61,20 @@ def export_autoencoder_checkpoint(
     out: Path,
     label: Label,
     pictures: int,
+    entropy_of: Bundle | None,
 ) -> Manifest:
     """Export an autoencoder.
 
     A denoiser gets clean pictures as well: measured against noisy ones, its own correction would
     count as an error, and the steps of its latents would be far too coarse.
+
+    Raises
+    ------
+    BoundError
+        ``entropy_of`` is given: the latents have no entropy model but their tables.
     """
+    if entropy_of is not None:
+        raise BoundError(f"recipe {checkpoint.recipe.name} is no photo codec's; give --data")
     recipe, task = checkpoint.recipe, TASKS[checkpoint.recipe.network]
     available = _pictures(data, recipe)
     chosen = available[:: -(-len(available) // pictures)]

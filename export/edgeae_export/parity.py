@@ -15,6 +15,7 @@ from edgeae.bundle import GRAPHS
 from edgeae.errors import BoundError
 from edgeae.graphs import Graph
 from edgeae.images.padding import pad
+from edgeae_export.distortion import squared_error
 from edgeae_export.graph_builder import serialized
 from edgeae_export.networks.photo import HYPER_CLIP
 
@@ -92,12 +93,13 @@ def half_precision_loss(
 def _rate_and_error(
     model: PhotoModel, pictures: Sequence[NDArray[np.uint8]], quality: float
 ) -> tuple[float, float]:
-    rows = [
-        torch.stack(model.evaluate(_batch(picture).float(), torch.tensor([quality])))
-        for picture in pictures
-    ]
-    y_bpp, z_bpp, error = torch.cat(rows, dim=1).double().mean(dim=1).tolist()
-    return y_bpp + z_bpp, error
+    rows = []
+    for picture in pictures:
+        pixels = _batch(picture).float()
+        y_bpp, z_bpp, decoded = model.evaluate(pixels, torch.tensor([quality]))
+        rows.append(torch.stack((y_bpp + z_bpp, squared_error(decoded, pixels))))
+    rate, error = torch.cat(rows, dim=1).double().mean(dim=1).tolist()
+    return rate, error
 
 
 def _session(name: str, model: ModelProto) -> Graph:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from edgeae_export.distortion import Distortion
 from edgeae_export.networks.integer import straight_through
 from edgeae_export.networks.photo import HYPER_CLIP, PhotoCodec
 from edgeae_export.networks.prior import ChannelPrior, laplace_bits
@@ -21,35 +22,33 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-BLOCK = 16  # pixels a side of a latent's block
-SMOOTH_VARIANCE = 4.0  # squared grey levels, at which a border's error counts half
+PLAIN = Distortion()
 
 
 class PhotoModel(nn.Module):
     """The photo codec with the prior that only training needs.
 
     ``dtype`` is that of the matrix products in the transforms and the hyper-analysis while
-    training; gains, rates, means and scales are always float32. ``border_weight`` is that of
-    ``border_error`` in the error that training lowers.
+    training; gains, rates, means and scales are always float32. ``distortion`` is what training
+    lowers beside the rate.
     """
 
     def __init__(
         self,
         codec: PhotoCodec,
         dtype: torch.dtype = torch.float32,
-        *,
-        border_weight: float = 0.0,
+        distortion: Distortion = PLAIN,
     ) -> None:
         super().__init__()
         self.codec = codec
         self.dtype = dtype
-        self.border_weight = border_weight
+        self.distortion = distortion
         self.prior = ChannelPrior(codec.shape.hyper_channels)
 
     def forward(
         self, pixels: Tensor, quality: Tensor, noise_y: Tensor, noise_z: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Bits per pixel of y and of z, and squared error with that at borders, each [N].
+        """Bits per pixel of y and of z, and the distortion, each [N].
 
         ``pixels`` [N, H, W, 3] in 0..255, ``quality`` [N] in 0..100, noises uniform in +-0.5 of
         the shapes of y and z; all-zero noise is not rounding: see ``evaluate``.
@@ -68,9 +67,7 @@ class PhotoModel(nn.Module):
         with self._reduced(pixels):
             decoded = codec.decoder(y_hat).float()
         area = pixels.shape[1] * pixels.shape[2]
-        error = (decoded - pixels).square().mean((1, 2, 3))
-        if self.border_weight > 0:
-            error = error + self.border_weight * border_error(decoded, pixels)
+        error = self.distortion(decoded, pixels)
         return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, error
 
     def _reduced(self, pixels: Tensor) -> torch.autocast:
@@ -79,7 +76,10 @@ class PhotoModel(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, pixels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``forward``, with symbols, hyper-latents and pixels rounded to the nearest integer."""
+        """Bits per pixel of y and of z [N], and the decoded pictures [N, H, W, 3].
+
+        Symbols, hyper-latents and pixels are rounded to the nearest integer.
+        """
         codec = self.codec
         scaled = codec.encoder(pixels) * codec.gain(quality)
         z = codec.hyper_encoder(scaled).round().clamp(-HYPER_CLIP, HYPER_CLIP)
@@ -89,28 +89,7 @@ class PhotoModel(nn.Module):
         decoded = codec.decoder((symbols + mean) * codec.inverse_gain(quality))
         decoded = decoded.round().clamp(0, 255)
         area = pixels.shape[1] * pixels.shape[2]
-        error = (decoded - pixels).square().mean((1, 2, 3))
-        return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, error
-
-
-def border_error(decoded: Tensor, pixels: Tensor) -> Tensor:
-    """Squared error of the steps across block borders in smooth places, a pixel [N].
-
-    Eyes see blocks in skies that the squared error of pixels hardly counts. Both [N, H, W, 3].
-    """
-    columns = _border_error_of_columns(decoded, pixels)
-    return columns + _border_error_of_columns(decoded.transpose(1, 2), pixels.transpose(1, 2))
-
-
-def _border_error_of_columns(decoded: Tensor, pixels: Tensor) -> Tensor:
-    count, height, width, channels = pixels.shape
-    half = BLOCK // 2
-    # Windows of one block around each border, along the rows.
-    around = pixels[:, :, half : width - half].reshape(count, height, -1, BLOCK, channels)
-    smoothness = 1 / (1 + around.var(dim=3) / SMOOTH_VARIANCE)
-    error = decoded - pixels
-    step = error[:, :, BLOCK::BLOCK] - error[:, :, BLOCK - 1 : -1 : BLOCK]
-    return (smoothness * step.square()).sum((1, 2, 3)) / (height * width * channels)
+        return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, decoded
 
 
 def nearest(residual: Tensor, index: Tensor) -> Tensor:

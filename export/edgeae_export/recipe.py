@@ -40,7 +40,8 @@ class Recipe:
     lambda_min: float  # of bpp + lambda * MSE in grey levels, at quality 0
     lambda_ratio: float  # from one anchor to the next
     seed: int
-    border_weight: float = 0.0  # of the error at block borders in smooth places, beside the MSE
+    border_weight: float = 0.0  # of the error at block borders in smooth places, beside the rest
+    structure_share: float = 0.0  # of MS-SSIM in the error, the rest is the squared error
     network: str = "photo"
 
     @property

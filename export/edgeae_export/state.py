@@ -8,6 +8,7 @@ import torch
 from pytorch_optimizer import SOAP
 
 from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.distortion import Distortion
 from edgeae_export.networks.photo import ANCHORS, PhotoCodec
 from edgeae_export.rate_distortion import PhotoModel
 
@@ -35,7 +36,9 @@ class Run:
     def __init__(self, recipe: Recipe, device: str) -> None:
         self.recipe = recipe
         self.model = PhotoModel(
-            PhotoCodec(recipe.shape), training_dtype(device), border_weight=recipe.border_weight
+            PhotoCodec(recipe.shape),
+            training_dtype(device),
+            Distortion(recipe.border_weight, recipe.structure_share),
         ).to(device)
         self.average = {k: v.detach().clone() for k, v in self.model.named_parameters()}
         linear = [p for k, p in self.model.named_parameters() if k.endswith(LINEAR)]

@@ -51,8 +51,8 @@ def loss_of(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``bpp + lambda * error`` of each crop [N]; bpp of y and z, and the error, detached.
 
-    The error is the MSE, and with a ``border_weight`` that of ``border_error`` besides: the PSNR in
-    the log is then a little too low; that of the held-out pictures is the MSE's.
+    The PSNR in the log is made of that error: with other terms than the squared one it is only near
+    the PSNR; that of the held-out pictures is the real one.
     """
     y_bpp, z_bpp, error = model(pixels, quality, *noise)
     cost = y_bpp + z_bpp + lmbda * error

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeae_export.rate_distortion import border_error
+from edgeae_export.distortion import border_error
 
 pytestmark = pytest.mark.torch
 

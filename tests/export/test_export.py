@@ -96,6 +96,34 @@ def test_equal_checkpoints_give_equal_files(
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
+def test_a_tuned_decoder_keeps_the_files_of_the_bundle(
+    bundle: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    key = "average.codec.decoder.linear_bias"
+    tensors = {**checkpoint.tensors, key: checkpoint.tensors[key] + 10}
+    tuned = replace(checkpoint, tensors=tensors, history={"tuning": "freeze-entropy"})
+    base = Bundle.load(bundle)
+    label = replace(LABEL, name="brighter")
+    export(tuned, [], HELD_OUT, tmp_path / "brighter", label, entropy_of=base)
+    one, other = Codec(base, threads=1), Codec.load(tmp_path / "brighter", threads=1)
+    assert other.bundle.coding_id == base.coding_id
+    file = one.compress(made_picture(20, 90, 61), 50)
+    assert other.decompress(file).mean() > one.decompress(file).mean() + 8
+    text = (tmp_path / "brighter" / "card.md").read_text(encoding="utf-8")
+    assert "--freeze-entropy" in text
+    assert "--entropy-of small" in text
+
+
+def test_another_hyper_decoder_is_not_of_the_bundle(
+    bundle: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    key = "average.codec.hyper_decoder.scale.tail.bias"
+    tuned = replace(checkpoint, tensors={**checkpoint.tensors, key: checkpoint.tensors[key] + 1})
+    with pytest.raises(BoundError, match="train with --freeze-entropy"):
+        export(tuned, [], HELD_OUT, tmp_path / "b", LABEL, entropy_of=Bundle.load(bundle))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_training_can_start_again_from_the_bundle(bundle: Path, checkpoint: Checkpoint) -> None:
     codec = PhotoCodec(checkpoint.recipe.shape)
     codec.load_state_dict(read_weights(bundle))

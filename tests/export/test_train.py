@@ -185,7 +185,7 @@ def test_unknown_recipe_and_unknown_key_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["photo-s", "photo-m", "photo-m-shallow", "photo-m-decoder", "photo-l"]
+    "name", ["photo-s", "photo-m", "photo-vivid", "photo-m-shallow", "photo-m-decoder", "photo-l"]
 )
 def test_recipes_of_the_package_load(name: str) -> None:
     recipe = Recipe.load(name)
