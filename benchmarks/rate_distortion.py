@@ -2,13 +2,14 @@
 
     python benchmarks/rate_distortion.py FOLDER -o results.json --plot rd.png
 
-What `edgeae eval --codec FOLDER` does, and more for the published figures: every peer, and peers'
-points reused from an earlier run over the same files.
+What `edgeae eval --codec FOLDER` does, and more for the project's figures: every peer, peers'
+points reused from an earlier run over the same files, and curves that others have published.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -18,8 +19,9 @@ from pathlib import Path
 import edgeae
 from edgeae.cli.pairs import pictures_of
 from edgeae.errors import EdgeaeError
-from edgeae.evaluation.peers import PEERS
-from edgeae.evaluation.rate_distortion import Coder, EdgeaeCoder, measure
+from edgeae.evaluation.bd_rate import bd_rates
+from edgeae.evaluation.peers import ANCHOR, PEERS
+from edgeae.evaluation.rate_distortion import Coder, EdgeaeCoder, Point, measure
 from edgeae.evaluation.results import Results, StoredPoints, file_digest, versions
 from edgeae.images.files import read_picture
 
@@ -60,20 +62,34 @@ def read_known(path: Path) -> StoredPoints:
     return known
 
 
-def table(results: Results) -> str:
+def read_published(path: Path | None) -> dict[str, list[Point]]:
+    """Return the curves of a file like results/published-kodak.json by their labels."""
+    if path is None:
+        return {}
+    codecs = json.loads(path.read_text("utf-8"))["codecs"]
+    return {
+        f"{codec['label']}, published": [Point(0, *row) for row in codec["points"]]
+        for codec in codecs.values()
+    }
+
+
+def table(results: Results, published: Mapping[str, list[Point]]) -> str:
     """Return BD-rates and points as a Markdown table, one codec a row."""
     lines = [
         "| codec | BD-rate PSNR | BD-rate MS-SSIM | bpp: PSNR dB (MS-SSIM) |",
         "|---|---|---|---|",
     ]
-    rates = results.bd_rates()
-    for name, curve in results.curves().items():
-        cells = [_percent(rates[name].get(key)) for key in ("psnr", "ms_ssim")]
+    rates, curves = results.bd_rates(), results.curves()
+    rows = [(results.labels[name], rates[name], curve) for name, curve in curves.items()]
+    for label, curve in published.items():
+        rows.append((label, bd_rates(curves[ANCHOR], curve) if ANCHOR in curves else {}, curve))
+    for label, rate, curve in rows:
+        cells = [_percent(rate.get(key)) for key in ("psnr", "ms_ssim")]
         points = "; ".join(
             f"{p.bpp:.3f}: {p.psnr_db:.2f}" + (f" ({p.ms_ssim:.4f})" if p.ms_ssim else "")
             for p in curve
         )
-        lines.append(f"| {results.labels[name]} | {cells[0]} | {cells[1]} | {points} |")
+        lines.append(f"| {label} | {cells[0]} | {cells[1]} | {points} |")
     return "\n".join(lines)
 
 
@@ -90,6 +106,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", nargs="*", default=["photo"], help="bundles of edgeae")
     parser.add_argument("--codecs", nargs="*", choices=PEERS, help="peers (default: all here)")
     parser.add_argument("--peers", type=Path, help="result file whose points are reused")
+    parser.add_argument("--published", type=Path, help="curves of papers, on the same pictures")
     parser.add_argument("--threads", type=int, default=1, help="threads of edgeae")
     parser.add_argument("--effort", type=int, default=1, help="effort of edgeae")
     parser.add_argument("--precision", default="auto", help="precision of edgeae")
@@ -130,17 +147,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pictures = {p: file_digest(p) for p in pictures_of([options.folder], recursive=False)}
         coders = choose_coders(options)
         known = read_known(options.peers) if options.peers else StoredPoints({}, {})
+        published = read_published(options.published)
         results = measure_pictures(coders, pictures, known)
     except EdgeaeError as error:
         raise SystemExit(str(error)) from error
-    print(table(results))
+    print(table(results, published))
     if options.output:
         options.output.write_text(results.to_json())
     if options.plot:
-        from edgeae.evaluation.plot import plot
+        from edgeae.evaluation.plot import Series, plot
 
-        curves = results.curves()
-        series = [(results.labels[name], curves[name], name not in PEERS) for name in curves]
+        series = [
+            Series(results.labels[name], curve, "peer" if name in PEERS else "edgeae")
+            for name, curve in results.curves().items()
+        ]
+        series += [Series(label, curve, "published") for label, curve in published.items()]
         title = f"{results.folder}, {len(pictures)} pictures"
         options.plot.write_bytes(plot(series, title, options.plot.suffix.lstrip(".").lower()))
 

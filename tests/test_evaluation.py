@@ -193,12 +193,16 @@ def test_digest_is_sha256(tmp_path: Path) -> None:
     ("format", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
 )
 def test_plot_is_a_file_of_its_format(format: str, magic: bytes) -> None:
-    from edgeae.evaluation.plot import plot
+    from edgeae.evaluation.plot import Series, plot
 
     curve = [Point(q, bpp, decibels, None) for q, (bpp, decibels) in enumerate(ANCHOR_CURVE)]
     similar = [Point(q, 2 * bpp, d, 1 - 0.5 ** (q + 2)) for q, (bpp, d) in enumerate(ANCHOR_CURVE)]
-    series = [("edgeae photo", curve, True), ("JPEG", similar, False)]
-    assert plot(series, "two curves", format).startswith(magic)
+    series = [
+        Series("edgeae photo", curve, "edgeae"),
+        Series("JPEG", similar, "peer"),
+        Series("a paper's", curve, "published"),
+    ]
+    assert plot(series, "three curves", format).startswith(magic)
 
 
 def _at(peer: Peer, quality: int) -> Peer:

@@ -229,11 +229,11 @@ def _drawing(target: Path | None) -> Callable[[Results], bytes]:
     format = target.suffix.lower().lstrip(".")
     if format not in PLOT_FORMATS:
         raise typer.BadParameter(f"--plot: {target} does not end in {', '.join(PLOT_FORMATS)}")
-    from edgeae.evaluation.plot import plot
+    from edgeae.evaluation.plot import Series, plot
 
     def draw(results: Results) -> bytes:
         series = [
-            (results.labels[name], curve, name not in PEERS)
+            Series(results.labels[name], curve, "peer" if name in PEERS else "edgeae")
             for name, curve in results.curves().items()
         ]
         count = len(results.files)

@@ -6,8 +6,9 @@ Importing this module without matplotlib raises MissingExtraError.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgeae.errors import MissingExtraError
 from edgeae.metrics import ms_ssim_db
@@ -22,48 +23,65 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
 
     from edgeae.evaluation.rate_distortion import Point
 
+Origin: TypeAlias = Literal["published", "peer", "edgeae"]
+
 # Okabe and Ito's colours, told apart with any colour vision; edgeae has the darkest.
 EDGEAE_COLOURS = ("#000000", "#882255", "#555555")
 PEER_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00")
 PEER_MARKERS = ("s", "^", "D", "v", "P", "X")
+PUBLISHED_DASHES = ("--", ":", "-.")
+DRAWN = ("published", "peer", "edgeae")  # in this order, each over the ones before
 BPP_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 32)
 MARGIN = 1.3  # of the bpp axis, as a factor
 
 
-def plot(series: Sequence[tuple[str, Sequence[Point], bool]], title: str, format: str) -> bytes:
-    """Return a PNG, SVG or PDF file of (label, curve, whether it is edgeae's)."""
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A curve, and whose it is: of edgeae, of a codec measured beside it, or from a paper."""
+
+    label: str
+    curve: Sequence[Point]
+    origin: Origin
+
+
+def plot(series: Sequence[Series], title: str, format: str) -> bytes:
+    """Return a PNG, SVG or PDF file of the curves."""
     buffer = io.BytesIO()
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(11, 5.2), layout="constrained")
         left, right = figure.subplots(1, 2)
-        edgeae_styles = cycle(EDGEAE_COLOURS)
-        peer_styles = cycle(zip(PEER_COLOURS, PEER_MARKERS, strict=True))
-        # edgeae is drawn last, over the others.
-        for label, curve, ours in sorted(series, key=lambda entry: entry[2]):
-            colour, marker = (next(edgeae_styles), "o") if ours else next(peer_styles)
-            style = {
-                "label": label,
-                "color": colour,
-                "marker": marker,
-                "linewidth": 2.8 if ours else 1.2,
-                "markersize": 6 if ours else 4,
-            }
-            left.plot([p.bpp for p in curve], [p.psnr_db for p in curve], **style)
-            similar = [(p.bpp, ms_ssim_db(p.ms_ssim)) for p in curve if p.ms_ssim is not None]
+        styles = _styles()
+        for one in sorted(series, key=lambda one: DRAWN.index(one.origin)):
+            style = {"label": one.label, **next(styles[one.origin])}
+            left.plot([p.bpp for p in one.curve], [p.psnr_db for p in one.curve], **style)
+            similar = [(p.bpp, ms_ssim_db(p.ms_ssim)) for p in one.curve if p.ms_ssim is not None]
             right.plot([bpp for bpp, _ in similar], [decibels for _, decibels in similar], **style)
-        rates = [p.bpp for _, curve, _ in series for p in curve]
+        rates = [p.bpp for one in series for p in one.curve]
         _label_axes(left, "PSNR-RGB, dB", rates)
         _label_axes(right, "MS-SSIM, dB", rates)
         left.legend(frameon=False, loc="upper left", fontsize=9)
         figure.suptitle(title, fontsize=11)
         figure.savefig(buffer, format=format, dpi=150)
     return buffer.getvalue()
+
+
+def _styles() -> dict[Origin, Iterator[dict[str, str | float]]]:
+    """Return endless keyword arguments of matplotlib's plot, apart by origin."""
+    thin, thick = {"linewidth": 1.2, "markersize": 4}, {"linewidth": 2.8, "markersize": 6}
+    peers = zip(PEER_COLOURS, PEER_MARKERS, strict=True)
+    return {
+        "edgeae": cycle([{"color": c, "marker": "o", **thick} for c in EDGEAE_COLOURS]),
+        "peer": cycle([{"color": c, "marker": m, **thin} for c, m in peers]),
+        "published": cycle(
+            [{"color": "#888888", "linestyle": d, "linewidth": 1.2} for d in PUBLISHED_DASHES]
+        ),
+    }
 
 
 def _label_axes(axes: Axes, name: str, rates: Sequence[float]) -> None:
