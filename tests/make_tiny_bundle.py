@@ -22,7 +22,7 @@ from edgeae_export import klt
 from edgeae_export.checkpoint import Progress
 from edgeae_export.export import export
 from edgeae_export.pictures import CropSampler
-from edgeae_export.processes import Processes
+from edgeae_export.processes import ALONE
 from edgeae_export.recipe import Recipe
 from edgeae_export.state import Run
 from edgeae_export.train import loss_of, step_once
@@ -30,7 +30,6 @@ from edgeae_export.write_bundle import Label
 
 TINY = Path(__file__).parent / "bundles" / "tiny"
 STEPS = 300
-ALONE = Processes(rank=0, count=1)
 LABEL = Label(
     name="tiny",
     description="Smallest bundle that works, for tests; do not use it for pictures.",

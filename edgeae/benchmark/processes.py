@@ -113,6 +113,8 @@ def _python(arguments: Sequence[str]) -> str:
     # As edgeae itself does: onnxruntime sends no event home at import (see edgeae.graphs), numpy
     # starts no threads.
     variables = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", **os.environ}
+    # Installed packages have their bytecode; a checkout's is written by the first process.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.run(  # noqa: S603 this interpreter, with arguments of our own
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
     )

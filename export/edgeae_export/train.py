@@ -96,7 +96,7 @@ def train(
     held_out = held_out.to(budget.device)
 
     torch.manual_seed(recipe.seed)
-    run = Run(recipe, budget.device)
+    run = Run(recipe, budget.device, processes)
     history = {
         "data": " ".join(p.name for p in data),
         "pictures": str(len(pictures)),
@@ -155,14 +155,15 @@ def train(
             window = Window()
         if run.progress.seconds - last_saved >= 60 * budget.checkpoint_minutes:
             last_saved = run.progress.seconds
+            snapshot = run.to_checkpoint(history)
             if processes.rank == 0:
-                snapshot = run.to_checkpoint(history)
                 snapshot.save(path)
                 if run.progress.seconds < 60 * budget.minutes * (1 - recipe.decay):
                     snapshot.save(budget.out / "constant.safetensors")
                 log.write(validate(run, held_out, recipe))
+    snapshot = run.to_checkpoint(history)
     if processes.rank == 0:
-        run.to_checkpoint(history).save(path)
+        snapshot.save(path)
         log.write(validate(run, held_out, recipe))
     return path
 
@@ -194,13 +195,11 @@ def step_once(
     cost, y_bpp, z_bpp, error = compiled(run.model, pixels, position * ANCHOR_STEP, lmbda, noise)
 
     loss = (cost / run.update_mean_loss(anchors, cost.detach())).mean()
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
-    run.optimizer.zero_grad(set_to_none=False)
+    run.model.zero_grad(set_to_none=False)
     loss.backward()
     processes.average([p.grad for p in run.model.parameters() if p.grad is not None])
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), GRADIENT_NORM)
-    run.optimizer.step()
+    run.update(rate)
     if run.progress.step % AVERAGE_EVERY == 0:
         run.average_weights()
     psnr = 10 * torch.log10(255**2 / error)

@@ -30,7 +30,10 @@ def exchange(rank: int, folder: str) -> None:
     processes.average([matrix, number])
     shared = torch.tensor([float(rank + 7)])
     processes.share([shared])
-    torch.save((matrix, number, shared), Path(folder, f"{rank}.pt"))
+    own = [torch.full((2, k), float(rank)) for k in range(1, 4)]
+    processes.exchange(own, [1, 0, 1])
+    gathered = processes.gather({f"of {rank}": torch.tensor(rank)})
+    torch.save((matrix, number, shared, own, gathered), Path(folder, f"{rank}.pt"))
 
 
 def free_port() -> int:
@@ -41,14 +44,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_two_processes_average_and_share(tmp_path: Path) -> None:
+def test_work_is_divided_about_equally() -> None:
+    assert Processes(rank=0, count=1).divide([3, 1]) == [0, 0]
+    assert Processes(rank=0, count=2).divide([1, 5, 2, 3]) == [0, 0, 1, 1]
+
+
+def test_two_processes_average_share_exchange_and_gather(tmp_path: Path) -> None:
     (tmp_path / "port").write_text(str(free_port()))
     multiprocessing.spawn(exchange, args=(str(tmp_path),), nprocs=2)
     for rank in range(2):
-        matrix, number, shared = torch.load(tmp_path / f"{rank}.pt")
+        matrix, number, shared, own, gathered = torch.load(tmp_path / f"{rank}.pt")
         assert torch.equal(matrix, torch.full((2, 3), 0.5))
         assert torch.equal(number, torch.tensor([5.0]))
         assert torch.equal(shared, torch.tensor([7.0]))
+        assert [tensor.mean().item() for tensor in own] == [1, 0, 1]
+        assert gathered == {"of 0": torch.tensor(0), "of 1": torch.tensor(1)}
 
 
 def test_training_in_two_processes_writes_one_checkpoint(tmp_path: Path) -> None:
@@ -62,3 +72,5 @@ def test_training_in_two_processes_writes_one_checkpoint(tmp_path: Path) -> None
     assert checkpoint.progress.step > 0
     assert checkpoint.history["threads"] == "2 x 1"
     assert (out / "log.jsonl").read_text().count('"start"') == 1
+    for group in ("first", "second"):  # of each weight, whichever process updated it
+        assert checkpoint.group(group).keys() == checkpoint.group("model").keys()

@@ -31,7 +31,7 @@ from edgeae_export.networks.fake_quantization import (
 )
 from edgeae_export.photo_graphs import photo_graphs
 from edgeae_export.pictures import CropSampler
-from edgeae_export.processes import Processes
+from edgeae_export.processes import ALONE
 from edgeae_export.recipe import Recipe
 from edgeae_export.state import Run
 from edgeae_export.train import PLAIN, loss_of, step_once, train
@@ -42,7 +42,6 @@ from export.random_codec import random_model
 pytestmark = pytest.mark.torch
 
 TINY = str(Path(__file__).with_name("tiny.toml"))
-ALONE = Processes(rank=0, count=1)
 AWARE = Tuning(quantization_aware=True)
 
 

@@ -136,11 +136,9 @@ def test_a_resumed_run_takes_the_step_that_the_run_would_have_taken(tmp_path: Pa
 
 def take_a_step(run: Run, seed: int) -> None:
     torch.manual_seed(seed)
-    for group in run.optimizer.param_groups:
-        group["lr"] = 1e-3
     for parameter in run.model.parameters():
         parameter.grad = torch.randn_like(parameter)
-    run.optimizer.step()
+    run.update(1e-3)
 
 
 def test_a_cut_checkpoint_is_named_in_the_error(tmp_path: Path) -> None:
