@@ -160,11 +160,11 @@ def train(
                 snapshot.save(path)
                 if run.progress.seconds < 60 * budget.minutes * (1 - recipe.decay):
                     snapshot.save(budget.out / "constant.safetensors")
-                log.write(validate(run, held_out, recipe))
+            log.write(validate(run, held_out, recipe))
     snapshot = run.to_checkpoint(history)
     if processes.rank == 0:
         snapshot.save(path)
-        log.write(validate(run, held_out, recipe))
+    log.write(validate(run, held_out, recipe))
     return path
 
 

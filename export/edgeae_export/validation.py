@@ -35,25 +35,42 @@ def validate(run: Run, held_out: Tensor, recipe: Recipe) -> dict[str, object]:
     """Rate and PSNR at each anchor, averaged weights, everything rounded.
 
     ``score`` is the mean over anchors of log2(bpp + lambda * error): 0.1 less is 7 % less cost. The
-    error is the recipe's without that at borders.
+    error is the recipe's without that at borders. Of several processes each looks at a share of the
+    pictures: all call it at once.
     """
+    processes = run.processes
     weights = {k: p.detach().clone() for k, p in run.model.named_parameters()}
     swap(run.model, run.average)
-    points, score = [], 0.0
-    distortion = Distortion(structure_share=recipe.structure_share)
-    for anchor, lmbda in enumerate(recipe.lambdas()):
-        rows = []
-        for crop in torch.split(held_out, recipe.batch):
-            quality = torch.full((len(crop),), anchor * ANCHOR_STEP, device=crop.device)
-            y_bpp, z_bpp, decoded = run.model.evaluate(crop, quality)
-            error = distortion(decoded, crop)
-            psnr = 10 * torch.log10(255**2 / squared_error(decoded, crop))
-            rows.append(torch.stack((y_bpp + z_bpp, error, psnr)))
-        rate, error, psnr = torch.cat(rows, dim=1)
-        points.append([round(float(rate.mean()), 4), round(float(psnr.mean()), 3)])
-        score += float((rate + lmbda * error).log2().mean()) / ANCHORS
+    own = {
+        f"{anchor} {processes.rank}": _anchor(
+            run, held_out[processes.rank :: processes.count], anchor, recipe
+        )
+        for anchor in range(ANCHORS)
+    }
     swap(run.model, weights)
+    found = processes.gather(own)
+    points, score = [], 0.0
+    for anchor in range(ANCHORS):
+        rows = [found[f"{anchor} {rank}"] for rank in range(processes.count)]
+        rate, cost, psnr = torch.cat(rows, dim=1).mean(dim=1).tolist()
+        points.append([round(rate, 4), round(psnr, 3)])
+        score += cost / ANCHORS
     return {"step": run.progress.step, "validation": points, "score": round(score, 4)}
+
+
+def _anchor(run: Run, pictures: Tensor, anchor: int, recipe: Recipe) -> Tensor:
+    """Rate, logarithm of the cost, and PSNR of each of some pictures [3, N]."""
+    distortion = Distortion(structure_share=recipe.structure_share)
+    rows = [torch.empty(3, 0)]
+    for first in range(0, len(pictures), recipe.batch):
+        crop = pictures[first : first + recipe.batch]
+        quality = torch.full((len(crop),), anchor * ANCHOR_STEP, device=crop.device)
+        y_bpp, z_bpp, decoded = run.model.evaluate(crop, quality)
+        rate, error = y_bpp + z_bpp, distortion(decoded, crop)
+        cost = (rate + recipe.lambdas()[anchor] * error).log2()
+        psnr = 10 * torch.log10(255**2 / squared_error(decoded, crop))
+        rows.append(torch.stack((rate, cost, psnr)).cpu())
+    return torch.cat(rows, dim=1)
 
 
 def swap(model: PhotoModel, weights: dict[str, Tensor]) -> None:
