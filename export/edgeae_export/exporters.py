@@ -47,9 +47,11 @@ def export_photo_codec(
     pictures: int,
     entropy_of: Bundle | None,
 ) -> Manifest:
-    """Export a photo codec; every so many pictures of ``data`` are taken."""
-    available = load_pictures(data) if entropy_of is None else []
-    chosen = available[:: -(-len(available) // pictures)]
+    """Export a photo codec; every so many pictures of ``data``, if tables are to be fitted."""
+    chosen = []
+    if entropy_of is None:
+        available = load_pictures(data)
+        chosen = available[:: -(-len(available) // pictures)]
     held_out = load_pictures(validation)
     return export(checkpoint, chosen, held_out, out, label, entropy_of=entropy_of)
 

@@ -44,6 +44,17 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     restarted = ("train", photos, "--val", photos, "-o", tmp_path / "again", "--recipe", TINY)
     assert run(*restarted, "--minutes", "0.02", "--init", bundle, "--quiet")[0] == 0
 
+    tuned, other = tmp_path / "tuned", tmp_path / "other"
+    started = ("train", photos, "--val", photos, "-o", tuned, "--recipe", TINY, "--quiet")
+    assert run(*started, "--minutes", "0.02", "--init", checkpoint, "--freeze-entropy")[0] == 0
+    exported = ("export", tuned / "checkpoint.safetensors", "--val", photos, "-o", other)
+    code, output = run(*exported)
+    assert code == 8
+    assert "--entropy-of" in output
+    code, output = run(*exported, "--entropy-of", bundle)
+    assert code == 0, output
+    assert run("decompress", "-m", other, packed, "-o", tmp_path / "other.png")[0] == 0
+
 
 def test_training_without_pictures_is_exit_6(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()

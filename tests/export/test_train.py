@@ -182,9 +182,7 @@ def test_unknown_recipe_and_unknown_key_are_named(tmp_path: Path) -> None:
         Recipe.load(str(tmp_path / "bad.toml"))
 
 
-@pytest.mark.parametrize(
-    "name", ["photo-s", "photo-m", "photo-vivid", "photo-m-shallow", "photo-m-decoder", "photo-l"]
-)
+@pytest.mark.parametrize("name", ["photo-s", "photo-m", "photo-vivid", "photo-l"])
 def test_recipes_of_the_package_load(name: str) -> None:
     recipe = Recipe.load(name)
     assert recipe.name == name
