@@ -37,7 +37,10 @@ def scatter(
 def scatter_pieces(
     latents: NDArray[_Scalar], mask: NDArray[np.bool_], pieces: Iterable[NDArray[np.generic]]
 ) -> None:
-    """Write values as `scatter` does that come some at a time, in pieces of any length."""
+    """Write values as `scatter` does that come some at a time, in pieces of any length.
+
+    ValueError if all together they are not as many as the mask has places.
+    """
     if not latents.flags.c_contiguous:
         raise ValueError("latents must be C-contiguous, else the values go into a copy")
     phases, positions = _phases(latents), mask.nonzero()
@@ -50,6 +53,8 @@ def scatter_pieces(
         whole = values[: count * plane[0] * plane[1]]
         phases[tuple(axis[own] for axis in positions)] = whole.reshape(count, *plane)
         first, waiting = first + count, values[whole.size :]
+    if waiting.size or first != positions[0].size:
+        raise ValueError(f"values fill {first} planes, the mask has {positions[0].size}")
 
 
 def none_known(channels: int) -> NDArray[np.int16]:

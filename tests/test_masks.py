@@ -53,6 +53,12 @@ def test_pieces_of_any_length_are_scattered_as_the_whole(
     assert (copy == latents).all()
 
 
+@pytest.mark.parametrize("count", [12, 15, 17])
+def test_values_that_do_not_fit_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="the mask has 4"):
+        scatter(np.zeros((1, 4, 4), np.int16), np.ones((1, 2, 2), bool), np.ones(count, np.int16))
+
+
 def test_scatter_into_a_strided_view_is_refused_since_it_would_be_lost() -> None:
     latents = np.zeros((1, 4, 8), np.int16)[:, :, ::2]
     with pytest.raises(ValueError, match="C-contiguous"):

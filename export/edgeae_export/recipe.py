@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgeae.errors import BoundError
+from edgeae.metrics import MS_SSIM_MIN_SIDE
 from edgeae_export.networks.photo import ANCHORS, PhotoShape
 
 
@@ -43,6 +44,13 @@ class Recipe:
     border_weight: float = 0.0  # of the error at block borders in smooth places, beside the rest
     structure_share: float = 0.0  # of MS-SSIM in the error, the rest is the squared error
     network: str = "photo"
+
+    def __post_init__(self) -> None:
+        if self.structure_share > 0 and self.crop < MS_SSIM_MIN_SIDE:
+            raise BoundError(
+                f"recipe {self.name}: MS-SSIM needs crops of {MS_SSIM_MIN_SIDE} pixels, not "
+                f"{self.crop}; make crop larger or structure_share 0"
+            )
 
     @property
     def shape(self) -> PhotoShape:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from edgeae.errors import BoundError
 from edgeae.metrics import ms_ssim
 from edgeae_export import similarity
 from edgeae_export.distortion import DISSIMILARITY, Distortion
+from edgeae_export.recipe import Recipe
 from export.made_pictures import made_picture
 
 pytestmark = pytest.mark.torch
@@ -41,6 +45,11 @@ def test_small_pictures_have_no_similarity() -> None:
     small = torch.zeros(1, 160, 256, 3)
     with pytest.raises(ValueError, match="161"):
         similarity.ms_ssim(small, small)
+
+
+def test_crops_too_small_for_it_are_refused_with_the_recipe() -> None:
+    with pytest.raises(BoundError, match="161"):
+        replace(Recipe.load("photo-vivid"), crop=128)
 
 
 def test_shares_are_of_one_sum() -> None:
