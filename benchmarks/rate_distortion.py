@@ -19,7 +19,7 @@ from pathlib import Path
 import edgeae
 from edgeae.cli.pairs import pictures_of
 from edgeae.errors import EdgeaeError
-from edgeae.evaluation.bd_rate import bd_rates
+from edgeae.evaluation.bd_rate import available, bd_rates
 from edgeae.evaluation.peers import ANCHOR, PEERS
 from edgeae.evaluation.rate_distortion import Coder, EdgeaeCoder, Point, measure
 from edgeae.evaluation.results import Results, StoredPoints, file_digest, versions
@@ -81,8 +81,9 @@ def table(results: Results, published: Mapping[str, list[Point]]) -> str:
     ]
     rates, curves = results.bd_rates(), results.curves()
     rows = [(results.labels[name], rates[name], curve) for name, curve in curves.items()]
+    anchor = curves.get(ANCHOR) if available() else None
     for label, curve in published.items():
-        rows.append((label, bd_rates(curves[ANCHOR], curve) if ANCHOR in curves else {}, curve))
+        rows.append((label, bd_rates(anchor, curve) if anchor else {}, curve))
     for label, rate, curve in rows:
         cells = [_percent(rate.get(key)) for key in ("psnr", "ms_ssim")]
         points = "; ".join(
@@ -120,6 +121,8 @@ def check_paths(options: argparse.Namespace) -> None:
             raise SystemExit(f"{path}: there is no folder {path.parent}")
     if options.peers and not options.peers.is_file():
         raise SystemExit(f"{options.peers}: no such file; measure the peers first with -o")
+    if options.published and not options.published.is_file():
+        raise SystemExit(f"{options.published}: no such file; there is one in benchmarks/results")
 
 
 def choose_coders(options: argparse.Namespace) -> dict[str, Coder]:
@@ -155,12 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.output:
         options.output.write_text(results.to_json())
     if options.plot:
-        from edgeae.evaluation.plot import Series, plot
+        from edgeae.evaluation.plot import Series, plot, series_of
 
-        series = [
-            Series(results.labels[name], curve, "peer" if name in PEERS else "edgeae")
-            for name, curve in results.curves().items()
-        ]
+        series = series_of(results)
         series += [Series(label, curve, "published") for label, curve in published.items()]
         title = f"{results.folder}, {len(pictures)} pictures"
         options.plot.write_bytes(plot(series, title, options.plot.suffix.lstrip(".").lower()))

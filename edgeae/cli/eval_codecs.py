@@ -229,16 +229,12 @@ def _drawing(target: Path | None) -> Callable[[Results], bytes]:
     format = target.suffix.lower().lstrip(".")
     if format not in PLOT_FORMATS:
         raise typer.BadParameter(f"--plot: {target} does not end in {', '.join(PLOT_FORMATS)}")
-    from edgeae.evaluation.plot import Series, plot
+    from edgeae.evaluation.plot import plot, series_of
 
     def draw(results: Results) -> bytes:
-        series = [
-            Series(results.labels[name], curve, "peer" if name in PEERS else "edgeae")
-            for name, curve in results.curves().items()
-        ]
         count = len(results.files)
         title = f"{results.folder}, {count} picture{'' if count == 1 else 's'}"
-        return plot(series, title, format)
+        return plot(series_of(results), title, format)
 
     return draw
 

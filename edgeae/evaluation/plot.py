@@ -11,6 +11,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgeae.errors import MissingExtraError
+from edgeae.evaluation.peers import PEERS
 from edgeae.metrics import ms_ssim_db
 
 try:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from edgeae.evaluation.rate_distortion import Point
+    from edgeae.evaluation.results import Results
 
 Origin: TypeAlias = Literal["published", "peer", "edgeae"]
 
@@ -36,7 +38,6 @@ EDGEAE_COLOURS = ("#000000", "#882255", "#555555")
 PEER_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00")
 PEER_MARKERS = ("s", "^", "D", "v", "P", "X")
 PUBLISHED_DASHES = ("--", ":", "-.")
-DRAWN = ("published", "peer", "edgeae")  # in this order, each over the ones before
 BPP_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 32)
 MARGIN = 1.3  # of the bpp axis, as a factor
 
@@ -50,6 +51,14 @@ class Series:
     origin: Origin
 
 
+def series_of(results: Results) -> list[Series]:
+    """Return the mean curve of every codec that was measured."""
+    return [
+        Series(results.labels[name], curve, "peer" if name in PEERS else "edgeae")
+        for name, curve in results.curves().items()
+    ]
+
+
 def plot(series: Sequence[Series], title: str, format: str) -> bytes:
     """Return a PNG, SVG or PDF file of the curves."""
     buffer = io.BytesIO()
@@ -57,7 +66,8 @@ def plot(series: Sequence[Series], title: str, format: str) -> bytes:
         figure = Figure(figsize=(11, 5.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         styles = _styles()
-        for one in sorted(series, key=lambda one: DRAWN.index(one.origin)):
+        order = list(styles)
+        for one in sorted(series, key=lambda one: order.index(one.origin)):
             style = {"label": one.label, **next(styles[one.origin])}
             left.plot([p.bpp for p in one.curve], [p.psnr_db for p in one.curve], **style)
             similar = [(p.bpp, ms_ssim_db(p.ms_ssim)) for p in one.curve if p.ms_ssim is not None]
@@ -72,15 +82,15 @@ def plot(series: Sequence[Series], title: str, format: str) -> bytes:
 
 
 def _styles() -> dict[Origin, Iterator[dict[str, str | float]]]:
-    """Return endless keyword arguments of matplotlib's plot, apart by origin."""
+    """Return endless keyword arguments of matplotlib's plot by origin, in the order of drawing."""
     thin, thick = {"linewidth": 1.2, "markersize": 4}, {"linewidth": 2.8, "markersize": 6}
     peers = zip(PEER_COLOURS, PEER_MARKERS, strict=True)
     return {
-        "edgeae": cycle([{"color": c, "marker": "o", **thick} for c in EDGEAE_COLOURS]),
-        "peer": cycle([{"color": c, "marker": m, **thin} for c, m in peers]),
         "published": cycle(
             [{"color": "#888888", "linestyle": d, "linewidth": 1.2} for d in PUBLISHED_DASHES]
         ),
+        "peer": cycle([{"color": c, "marker": m, **thin} for c, m in peers]),
+        "edgeae": cycle([{"color": c, "marker": "o", **thick} for c in EDGEAE_COLOURS]),
     }
 
 

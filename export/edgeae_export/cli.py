@@ -162,10 +162,11 @@ def export(
         typer.Option("--data", help="Training pictures; the tables are fitted to them."),
     ] = None,
     entropy_of: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="In place of --data: keep the tables of this bundle, which --freeze-entropy began "
-            "with; each of the two then decodes the other's files."
+            help="In place of --data: keep tables and latent space of this bundle, a name or a "
+            "folder, that --freeze-entropy began with; each of the two then decodes the other's "
+            "files."
         ),
     ] = None,
     name: Annotated[
@@ -192,14 +193,14 @@ def export(
     with export_extra():
         import torch
 
-        from edgeae.bundle import Bundle
+        from edgeae.bundle import Bundle, find_bundle
         from edgeae_export.checkpoint import Checkpoint
         from edgeae_export.exporters import EXPORTERS
         from edgeae_export.write_bundle import Label
 
         if bool(data) == (entropy_of is not None):
             raise BoundError("give either --data or --entropy-of: where the tables come from")
-        base = Bundle.load(entropy_of) if entropy_of else None
+        base = Bundle.load(find_bundle(entropy_of)) if entropy_of else None
         torch.set_num_threads(threads)
         trained = Checkpoint.load(checkpoint)
         exporter = EXPORTERS[trained.recipe.network]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BLOCK = 16  # pixels a side of a latent's block
 SMOOTH_VARIANCE = 4.0  # squared grey levels, at which a border's error counts half
-DISSIMILARITY = 1500.0  # squared grey levels that 1 - MS-SSIM stands for: the mean ratio of photos
+DISSIMILARITY = 1500.0  # squared grey levels that 1 - MS-SSIM stands for (docs/experiments.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Distortion:
         Of `border_error`, beside the rest.
     structure_share : float
         0..1, how much of the rest is ``1 - MS-SSIM`` in place of the squared error. The two are of
-        one size, so that quality 0..100 keeps its range of rates.
+        about one size, so that quality 0..100 stays near its range of rates.
     """
 
     border_weight: float = 0.0

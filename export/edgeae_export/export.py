@@ -103,12 +103,14 @@ def export(
     bounds |= half_precision_loss(trained, model, held_out)
     layer = max(sums, key=lambda name: sums[name])
     bounds[f"{layer}, largest sum (below 2**24)"] = float(sums[layer])
-    tables = fitted_tables(model, pictures) if entropy_of is None else tables_of(entropy_of)
+    channel_tables, scale_tables = (
+        fitted_tables(model, pictures) if entropy_of is None else tables_of(entropy_of)
+    )
     contents = Contents(
         graphs=graphs,
         masks=model.codec.masks.numpy(),
-        channel_tables=tables[0],
-        scale_tables=tables[1],
+        channel_tables=channel_tables,
+        scale_tables=scale_tables,
         halo=halo,
     )
     if entropy_of is not None:

@@ -41,20 +41,13 @@ def validate(run: Run, held_out: Tensor, recipe: Recipe) -> dict[str, object]:
     processes = run.processes
     weights = {k: p.detach().clone() for k, p in run.model.named_parameters()}
     swap(run.model, run.average)
-    own = {
-        f"{anchor} {processes.rank}": _anchor(
-            run, held_out[processes.rank :: processes.count], anchor, recipe
-        )
-        for anchor in range(ANCHORS)
-    }
+    share = held_out[processes.rank :: processes.count]
+    own = torch.stack([_anchor(run, share, anchor, recipe) for anchor in range(ANCHORS)])
     swap(run.model, weights)
-    found = processes.gather(own)
-    points, score = [], 0.0
-    for anchor in range(ANCHORS):
-        rows = [found[f"{anchor} {rank}"] for rank in range(processes.count)]
-        rate, cost, psnr = torch.cat(rows, dim=1).mean(dim=1).tolist()
-        points.append([round(rate, 4), round(psnr, 3)])
-        score += cost / ANCHORS
+    found = processes.gather({str(processes.rank): own})
+    means = torch.cat(list(found.values()), dim=2).mean(dim=2).tolist()
+    points = [[round(rate, 4), round(psnr, 3)] for rate, _, psnr in means]
+    score = sum(cost for _, cost, _ in means) / ANCHORS
     return {"step": run.progress.step, "validation": points, "score": round(score, 4)}
 
 
