@@ -2,8 +2,8 @@
 
     python benchmarks/rate_distortion.py FOLDER -o results.json --plot rd.png
 
-What `edgeae eval --codec FOLDER` does, and more for the project's figures: every peer, peers'
-points reused from an earlier run over the same files, and curves that others have published.
+What `edgeae eval --codec FOLDER` does, and more for the project's figures: every peer, points
+reused from an earlier run over the same files, and curves that others have published.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ def measure_pictures(
 ) -> Results:
     """Measure every coder on every picture that ``known`` does not hold with these qualities."""
     points = {name: {} for name in coders}
+    settings = {name: c.settings for name, c in coders.items() if isinstance(c, EdgeaeCoder)}
+    unchanged = {name for name in coders if settings.get(name) == known.settings.get(name)}
     started = time.monotonic()
     for count, (path, digest) in enumerate(pictures.items(), 1):
         pixels = read_picture(path).pixels
         for name, coder in coders.items():
-            # those of edgeae are left: a model may have changed under its name
-            reused = known.points.get(name, {}).get(digest, []) if name in PEERS else []
+            reused = known.points.get(name, {}).get(digest, []) if name in unchanged else []
             again = tuple(p.quality for p in reused) == coder.qualities
             points[name][digest] = reused if again else measure(coder, pixels)
         seconds = time.monotonic() - started
@@ -46,11 +47,7 @@ def measure_pictures(
         files={path.name: digest for path, digest in pictures.items()},
         labels={name: coder.label for name, coder in coders.items()},
         points=points,
-        settings={
-            name: {"effort": coder.effort, "precision": coder.codec.precision}
-            for name, coder in coders.items()
-            if isinstance(coder, EdgeaeCoder)
-        },
+        settings=settings,
     )
 
 
@@ -106,7 +103,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help="picture of the curves, PNG, SVG or PDF")
     parser.add_argument("--model", nargs="*", default=["photo"], help="bundles of edgeae")
     parser.add_argument("--codecs", nargs="*", choices=PEERS, help="peers (default: all here)")
-    parser.add_argument("--peers", type=Path, help="result file whose points are reused")
+    parser.add_argument(
+        "--known",
+        type=Path,
+        help="result file whose points are reused, edgeae's of the same bundle too",
+    )
     parser.add_argument("--published", type=Path, help="curves of papers, on the same pictures")
     parser.add_argument("--threads", type=int, default=1, help="threads of edgeae")
     parser.add_argument("--effort", type=int, default=1, help="effort of edgeae")
@@ -119,8 +120,8 @@ def check_paths(options: argparse.Namespace) -> None:
     for path in (options.output, options.plot):
         if path and not path.parent.is_dir():
             raise SystemExit(f"{path}: there is no folder {path.parent}")
-    if options.peers and not options.peers.is_file():
-        raise SystemExit(f"{options.peers}: no such file; measure the peers first with -o")
+    if options.known and not options.known.is_file():
+        raise SystemExit(f"{options.known}: no such file; leave out --known")
     if options.published and not options.published.is_file():
         raise SystemExit(f"{options.published}: no such file; there is one in benchmarks/results")
 
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         pictures = {p: file_digest(p) for p in pictures_of([options.folder], recursive=False)}
         coders = choose_coders(options)
-        known = read_known(options.peers) if options.peers else StoredPoints({}, {})
+        known = read_known(options.known) if options.known else StoredPoints({}, {}, {})
         published = read_published(options.published)
         results = measure_pictures(coders, pictures, known)
     except EdgeaeError as error:

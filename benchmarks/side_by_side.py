@@ -3,7 +3,8 @@
     python benchmarks/side_by_side.py PHOTO -o crops.png --quality 20 --crop 100,60,380,260
 
 Each peer gets the quality whose file is the largest that is not larger than edgeae's, or its
-smallest file. bpp and PSNR under the crops are those of whole pictures.
+smallest file; so do further models (``-m`` again). bpp and PSNR under the crops are those of whole
+pictures.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import edgeae
+from edgeae import TargetSize
 from edgeae.evaluation.peers import PEERS
 from edgeae.metrics import bits_per_pixel, psnr_db
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edgeae.evaluation.peers import Peer
@@ -43,16 +47,22 @@ def nearest(peer: Peer, pixels: Pixels, limit: int) -> bytes:
     return best
 
 
-def panels(pixels: Pixels, codec: edgeae.Codec, quality: float) -> list[tuple[str, Pixels]]:
-    """Return (caption, decoded picture) of the original, the peers and edgeae."""
-    ours = codec.compress(pixels, quality)
+def panels(
+    pixels: Pixels, codecs: Sequence[edgeae.Codec], quality: float
+) -> list[tuple[str, Pixels]]:
+    """Return (caption, decoded picture) of the original, the peers and edgeae's models."""
+    ours = codecs[0].compress(pixels, quality)
     shown = [("original", pixels)]
     for peer in (PEERS[name] for name in SHOWN):
         data = nearest(peer, pixels, len(ours))
         decoded = peer.decompress(data)
         shown.append((caption(peer.label.split(",")[0], data, pixels, decoded), decoded))
-    decoded = codec.decompress(ours)
-    return [*shown, (caption("edgeae", ours, pixels, decoded), decoded)]
+    for codec in codecs:
+        data = ours if codec is codecs[0] else codec.compress(pixels, TargetSize(len(ours)))
+        decoded = codec.decompress(data)
+        name = "edgeae" if len(codecs) == 1 else codec.bundle.manifest.name
+        shown.append((caption(name, data, pixels, decoded), decoded))
+    return shown
 
 
 def caption(label: str, data: bytes, pixels: Pixels, decoded: Pixels) -> str:
@@ -81,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("-m", "--model", default="photo")
+    parser.add_argument("-m", "--model", action="append", help="may be repeated; photo")
     parser.add_argument("-q", "--quality", type=float, default=20.0)
     parser.add_argument("--crop", default="0,0,256,256", help="left,top,width,height")
     arguments = parser.parse_args()
@@ -89,8 +99,9 @@ def main() -> None:
     crop = tuple(int(part) for part in arguments.crop.split(","))
     if len(crop) != 4:
         parser.error("--crop takes four numbers: left,top,width,height")
-    codec = edgeae.Codec.load(arguments.model, precision="fp32", threads=1)
-    draw(panels(pixels, codec, arguments.quality), crop).save(arguments.out)
+    models = arguments.model or ["photo"]
+    codecs = [edgeae.Codec.load(model, precision="fp32", threads=1) for model in models]
+    draw(panels(pixels, codecs, arguments.quality), crop).save(arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from edgeae.cli.table import plain_lines, print_table
 from edgeae.metrics import ms_ssim, psnr_db
 
 HEADINGS = ["picture", "pixels", "size", "bpp", "PSNR", "dB", "MS-SSIM"]
+TINY = Path(__file__).parent / "bundles" / "tiny"
 CODEC = ("eval", "--codec", "-m", "tiny", "--qualities", "30,70")
 
 
@@ -266,7 +268,9 @@ def test_codec_writes_json_lines_result_file_and_plot(large: Path, tmp_path: Pat
     assert (jpeg["codec"], ours["codec"]) == ("jpeg420", "edgeae-tiny")
     assert jpeg["bd_rate"] == {"psnr": pytest.approx(0), "ms_ssim": pytest.approx(0)}
     assert (summary["pictures"], summary["failed"], summary["anchor"]) == (1, 0, "jpeg420")
-    assert summary["settings"] == {"edgeae-tiny": {"effort": 1, "precision": "fp32"}}
+    manifest = hashlib.sha256((TINY / "manifest.json").read_bytes()).hexdigest()
+    expected = {"effort": 1, "precision": "fp32", "bundle": manifest}
+    assert summary["settings"] == {"edgeae-tiny": expected}
     stored = json.loads(target.read_text())
     assert stored["files"].keys() == {"x.png"}
     rows = stored["codecs"]["edgeae-tiny"]["points"]

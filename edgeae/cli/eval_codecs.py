@@ -181,9 +181,7 @@ def _results(
             for name, of_pictures in points.items()
         },
         settings={
-            name: {"effort": coder.effort, "precision": coder.codec.precision}
-            for name, coder in coders.items()
-            if isinstance(coder, EdgeaeCoder)
+            name: coder.settings for name, coder in coders.items() if isinstance(coder, EdgeaeCoder)
         },
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from edgeae.bundle import MANIFEST, file_sha256
 from edgeae.evaluation.compare import LOSSLESS_DB, ms_ssim_if_large
 from edgeae.metrics import bits_per_pixel, psnr_db
 
@@ -50,6 +51,12 @@ class EdgeaeCoder:
     codec: Codec
     qualities: tuple[int, ...] = EDGEAE_QUALITIES
     effort: int = 1
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What its points depend on: effort, precision, and the SHA-256 of the manifest."""
+        bundle = file_sha256(self.codec.bundle.path / MANIFEST)
+        return {"effort": self.effort, "precision": self.codec.precision, "bundle": bundle}
 
     def compress(self, pixels: NDArray[np.uint8], quality: int) -> bytes:
         """Return the file of (H, W) or (H, W, 3) uint8 pixels."""

@@ -37,7 +37,7 @@ class Results:
     points : mapping
         Name of each codec to the points of each picture, by the SHA-256 of its file.
     settings : mapping
-        Name of each codec of edgeae to what else its points depend on: effort, precision.
+        Name of each codec of edgeae to what else its points depend on: `EdgeaeCoder.settings`.
     """
 
     folder: str
@@ -94,6 +94,7 @@ class StoredPoints:
 
     points: Mapping[str, Mapping[str, list[Point]]]  # as in Results
     versions: Mapping[str, str]
+    settings: Mapping[str, Mapping[str, object]]  # as in Results
 
     @classmethod
     def from_json(cls, text: str) -> StoredPoints:
@@ -106,7 +107,7 @@ class StoredPoints:
             }
             for name, codec in document["codecs"].items()
         }
-        return cls(points, document["versions"])
+        return cls(points, document["versions"], document.get("settings", {}))
 
 
 def file_digest(path: Path) -> str:

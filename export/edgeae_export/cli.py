@@ -200,6 +200,11 @@ def export(
 
         if bool(data) == (entropy_of is not None):
             raise BoundError("give either --data or --entropy-of: where the tables come from")
+        if entropy_of is not None and (latent_space or pictures):
+            raise BoundError(
+                "--entropy-of keeps tables and latent space; leave out --pictures and "
+                "--latent-space"
+            )
         base = Bundle.load(find_bundle(entropy_of)) if entropy_of else None
         torch.set_num_threads(threads)
         trained = Checkpoint.load(checkpoint)

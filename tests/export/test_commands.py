@@ -51,6 +51,9 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     code, output = run(*exported)
     assert code == 8
     assert "--entropy-of" in output
+    code, output = run(*exported, "--entropy-of", bundle, "--pictures", "3")
+    assert code == 8
+    assert "leave out" in output
     code, output = run(*exported, "--entropy-of", bundle)
     assert code == 0, output
     assert run("decompress", "-m", other, packed, "-o", tmp_path / "other.png")[0] == 0
