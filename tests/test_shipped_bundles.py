@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 import edgeae
 from edgeae.bundle import Bundle, find_bundle
 from edgeae.cli.app import app
+from edgeae.errors import BundleError
 from edgeae.inputs import picture_in
-from edgeae.metrics import psnr_db
+from edgeae.metrics import ms_ssim, psnr_db
 
 CAT = Path(__file__).parents[1] / "docs" / "pictures" / "cat.png"
 NAMES = sorted(path.name for path in (Path(edgeae.__file__).parent / "models").iterdir())
@@ -30,7 +31,7 @@ def digits() -> NDArray[np.uint8]:
 
 def test_all_are_listed_whole_and_described() -> None:
     result = CliRunner().invoke(app, ["models"])
-    assert {"conv-ae", "denoise-photo", "photo", "vae"} <= set(NAMES)
+    assert {"conv-ae", "denoise-photo", "photo", "photo-s", "photo-vivid", "vae"} <= set(NAMES)
     for name in NAMES:
         assert name in result.stdout
         bundle = Bundle.load(find_bundle(name))
@@ -66,8 +67,7 @@ def test_file_of_a_digit_is_smaller_than_its_png(name: str, digits: NDArray[np.u
 
 
 def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
-    with Image.open(CAT) as image:
-        clean = np.asarray(image.convert("RGB"))[20:180, 100:300]
+    clean = _cat()[20:180, 100:300]
     noise = 25 * np.random.default_rng(1).standard_normal(clean.shape)
     noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
     found = {}
@@ -77,3 +77,33 @@ def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
         found[precision] = psnr_db(clean, picture_in(restored).pixels)
     assert found["fp32"] > psnr_db(clean, noisy) + 8
     assert found["int8"] > found["fp32"] - 0.2
+
+
+def test_small_photo_bundle_is_nearly_as_good() -> None:
+    pixels = _cat()
+    photo, small = (
+        edgeae.Codec.load(name, precision="fp32", threads=1) for name in ("photo", "photo-s")
+    )
+    data = small.compress(pixels, 40)
+    again = photo.compress(pixels, edgeae.TargetSize(len(data)))
+    loss = psnr_db(pixels, photo.decompress(again)) - psnr_db(pixels, small.decompress(data))
+    assert 0 < loss < 0.6
+    with pytest.raises(BundleError, match="coding id"):  # its files belong to its own decoder
+        photo.decompress(data)
+
+
+def test_vivid_keeps_more_structure_in_as_many_bytes() -> None:
+    pixels = _cat()
+    photo, vivid = (
+        edgeae.Codec.load(name, precision="fp32", threads=1) for name in ("photo", "photo-vivid")
+    )
+    data = photo.compress(pixels, 30)
+    again = vivid.compress(pixels, edgeae.TargetSize(len(data)))
+    assert len(again) <= len(data)
+    found, plain = (ms_ssim(pixels, c.decompress(d)) for c, d in ((vivid, again), (photo, data)))
+    assert 1 - found < 0.9 * (1 - plain)
+
+
+def _cat() -> NDArray[np.uint8]:
+    with Image.open(CAT) as image:
+        return np.asarray(image.convert("RGB"))

@@ -164,9 +164,9 @@ def export(
     entropy_of: Annotated[
         str | None,
         typer.Option(
-            help="In place of --data: keep tables and latent space of this bundle, a name or a "
-            "folder, that --freeze-entropy began with; each of the two then decodes the other's "
-            "files."
+            help="In place of --data: keep the tables of this bundle, a name or a folder, that "
+            "--freeze-entropy began with, and its latent space unless --latent-space names "
+            "another; in one latent space each of the two decodes the other's files."
         ),
     ] = None,
     name: Annotated[
@@ -175,7 +175,10 @@ def export(
     description: Annotated[str, typer.Option(help="One line for people.")] = "",
     latent_space: Annotated[
         str | None,
-        typer.Option(help="Names the training run whose latents these are; by default a new one."),
+        typer.Option(
+            help="Names the training run whose latents these are; by default a new one, or that of "
+            "--entropy-of."
+        ),
     ] = None,
     pictures: Annotated[
         int | None,
@@ -200,11 +203,8 @@ def export(
 
         if bool(data) == (entropy_of is not None):
             raise BoundError("give either --data or --entropy-of: where the tables come from")
-        if entropy_of is not None and (latent_space or pictures):
-            raise BoundError(
-                "--entropy-of keeps tables and latent space; leave out --pictures and "
-                "--latent-space"
-            )
+        if entropy_of is not None and pictures is not None:
+            raise BoundError("--entropy-of keeps the tables; leave out --pictures")
         base = Bundle.load(find_bundle(entropy_of)) if entropy_of else None
         torch.set_num_threads(threads)
         trained = Checkpoint.load(checkpoint)
@@ -214,9 +214,8 @@ def export(
             name=chosen,
             description=description
             or f"Network {trained.recipe.network}, recipe {trained.recipe.name}",
-            latent_space=base.manifest.latent_space
-            if base
-            else latent_space or f"{chosen}-{trained.progress.step}",
+            latent_space=latent_space
+            or (base.manifest.latent_space if base else f"{chosen}-{trained.progress.step}"),
         )
         manifest = exporter.export(
             trained, data or [], validation, out, label, pictures or exporter.pictures, base

@@ -78,8 +78,8 @@ def export(
     label : Label
         Names.
     entropy_of : Bundle, optional
-        Whose latents these are: with its tables in place of fitted ones each of the two decodes
-        the files of the other. ``label`` has its latent space.
+        Whose tables are kept in place of fitted ones. If ``label`` has its latent space as well,
+        each of the two decodes the files of the other.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def export(
         halo=halo,
     )
     if entropy_of is not None:
-        check_same_latents(contents, label, entropy_of)
+        check_same_entropy(contents, entropy_of)
         history = checkpoint.history | {ENTROPY_OF: entropy_of.manifest.name}
         checkpoint = replace(checkpoint, history=history)
     with new_folder(out) as folder:
@@ -142,10 +142,11 @@ def tables_of(bundle: Bundle) -> tuple[ChannelTables, ScaleTables]:
     return bundle.channel_tables, bundle.scale_tables
 
 
-def check_same_latents(contents: Contents, label: Label, bundle: Bundle) -> None:
-    """Raise BoundError unless these contents decode the files of ``bundle``."""
+def check_same_entropy(contents: Contents, bundle: Bundle) -> None:
+    """Raise BoundError unless these contents code symbols as ``bundle`` does."""
     hyper_decoder = serialized(contents.graphs["hyper_decoder"])
-    if coding_id(hyper_decoder, contents.arrays(), label.latent_space) != bundle.coding_id:
+    space = bundle.manifest.latent_space
+    if coding_id(hyper_decoder, contents.arrays(), space) != bundle.coding_id:
         raise BoundError(
             f"the checkpoint's hyper-decoder or masks are not those of {bundle.path}; train with "
             f"--freeze-entropy from that bundle, or leave out --entropy-of"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 PATCH_SIDE = 16  # of the linear analysis: squares of 8 pixels, then 2 x 2 of those
-_PATCH_AXES = (0, 5, 1, 3, 2, 4)  # (out, dy2, dx2, dy8, dx8, c) -> (out, c, dy2, dy8, dx2, dx8)
+_PATCH_AXES = (1, 3, 2, 4, 5, 0)  # (out, dy2, dx2, dy8, dx8, c) -> (dy2, dy8, dx2, dx8, c, out)
 
 
 def to_kernel(matrix: NDArray[_Scalar], side: int) -> NDArray[_Scalar]:
@@ -50,14 +50,18 @@ def from_depthwise_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
     return kernel.reshape(len(kernel), 9).T
 
 
-def to_patch_kernel(matrix: NDArray[_Scalar]) -> NDArray[_Scalar]:
-    """Return [out, 3, 16, 16] of the linear analysis [out, 768], order (dy2, dx2, dy8, dx8, c)."""
+def to_patch_matrix(matrix: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Return [768, out], order (dy, dx, c), of the linear analysis.
+
+    That is [out, 768] in the order (dy2, dx2, dy8, dx8, c).
+    """
     split = matrix.reshape(len(matrix), 2, 2, 8, 8, 3).transpose(_PATCH_AXES)
-    return split.reshape(len(matrix), 3, PATCH_SIDE, PATCH_SIDE)
+    return split.reshape(-1, len(matrix))
 
 
-def from_patch_kernel(kernel: NDArray[_Scalar]) -> NDArray[_Scalar]:
-    """Invert `to_patch_kernel`."""
+def from_patch_matrix(matrix: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Invert `to_patch_matrix`."""
+    outputs = matrix.shape[1]
     inverse: Any = np.argsort(_PATCH_AXES)
-    split = kernel.reshape(len(kernel), 3, 2, 8, 2, 8).transpose(inverse)
-    return split.reshape(len(kernel), -1)
+    split = matrix.reshape(2, 8, 2, 8, 3, outputs).transpose(inverse)
+    return split.reshape(outputs, -1)

@@ -95,8 +95,10 @@ class CropSampler:
         self.random = np.random.default_rng(seed)
 
     def crops(self, count: int, side: int) -> NDArray[np.uint8]:
-        """Crops (count, side, side, 3)."""
-        return np.stack([self._crop(side) for _ in range(count)])
+        """Crops (count, side, side, 3), C-contiguous."""
+        # Of transposed crops alone, stack would make an array of their order, and compiled code is
+        # compiled again for other strides: minutes.
+        return np.ascontiguousarray(np.stack([self._crop(side) for _ in range(count)]))
 
     def _crop(self, side: int) -> NDArray[np.uint8]:
         picture = self.pictures[int(self.random.integers(len(self.pictures)))]

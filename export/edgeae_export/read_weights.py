@@ -19,11 +19,17 @@ from edgeae_export.graph_builder import initializers, is_depthwise
 from edgeae_export.layouts import (
     from_depthwise_kernel,
     from_kernel,
-    from_patch_kernel,
+    from_patch_matrix,
     from_step_kernels,
 )
 from edgeae_export.networks.photo import PhotoCodec
-from edgeae_export.photo_graphs import ENCODER_LINEAR, NEARBY_LINEAR, fractional_bits, is_kernel
+from edgeae_export.photo_graphs import (
+    DECODER_LINEAR,
+    ENCODER_LINEAR,
+    NEARBY_LINEAR,
+    fractional_bits,
+    is_kernel,
+)
 from edgeae_export.prior_fit import prior_of
 from edgeae_export.recipe import Recipe
 
@@ -99,7 +105,9 @@ def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str,
 
 def _from_layout(key: str, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     if key == ENCODER_LINEAR:
-        return from_patch_kernel(kernel)
+        return from_patch_matrix(kernel)
+    if key == DECODER_LINEAR:
+        return kernel
     if key == NEARBY_LINEAR:
         return from_step_kernels(kernel)
     if is_depthwise(key):

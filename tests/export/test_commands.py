@@ -57,6 +57,10 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     code, output = run(*exported, "--entropy-of", bundle)
     assert code == 0, output
     assert run("decompress", "-m", other, packed, "-o", tmp_path / "other.png")[0] == 0
+    apart = tmp_path / "apart"
+    exported = (*exported[:-1], apart, "--entropy-of", bundle, "--latent-space", "apart")
+    assert run(*exported)[0] == 0
+    assert run("decompress", "-m", apart, packed, "-o", tmp_path / "apart.png")[0] == 5
 
 
 def test_training_without_pictures_is_exit_6(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from edgeae_export.graph_builder import FLOAT, UINT8, GraphBuilder, initializers
 from edgeae_export.layouts import (
     from_depthwise_kernel,
     from_kernel,
-    from_patch_kernel,
+    from_patch_matrix,
     from_step_kernels,
     to_depthwise_kernel,
     to_kernel,
-    to_patch_kernel,
+    to_patch_matrix,
     to_step_kernels,
 )
 from edgeae_export.networks.layers import depth_to_space
@@ -108,7 +108,7 @@ def test_layouts_invert_each_other() -> None:
     patch = random.normal(size=(5, 768))
     assert (from_kernel(to_kernel(matrix, 2)) == matrix).all()
     assert (from_depthwise_kernel(to_depthwise_kernel(taps)) == taps).all()
-    assert (from_patch_kernel(to_patch_kernel(patch)) == patch).all()
+    assert (from_patch_matrix(to_patch_matrix(patch)) == patch).all()
     steps = random.normal(size=(3, 2, 25 * 2))
     kernels = to_step_kernels(steps, 5)
     assert (kernels[2] == to_kernel(steps[2], 5)).all()

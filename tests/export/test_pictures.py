@@ -54,6 +54,11 @@ def test_crops_repeat_with_the_seed_and_have_the_size_asked_for() -> None:
     assert not np.array_equal(one, CropSampler(pictures, seed=6).crops(40, 64))
 
 
+def test_crops_have_the_same_strides_however_they_are_turned() -> None:
+    sampler = CropSampler([made_picture(1)], seed=5)
+    assert all(sampler.crops(1, 64).flags.c_contiguous for _ in range(16))
+
+
 def test_grey_pictures_become_three_equal_channels(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(made_picture(1)[..., 0]).save(buffer, "PNG")

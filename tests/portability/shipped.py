@@ -71,6 +71,21 @@ def _photos() -> Iterator[Encoded]:
     ):
         name = f"photo-{source}-{quality:g}"
         yield Encoded(name=name, bundle="photo", what=what, source=source, quality=quality, **more)
+    for bundle, source, quality, what in (
+        ("photo-s", "face", 50, "a photo"),
+        ("photo-s", "grey-alpha", 30, "grey with alpha"),
+        ("photo-vivid", "face", 50, "a photo"),
+        ("photo-vivid", "graphic", 70, "edges and slopes"),
+    ):
+        yield Encoded(
+            name=f"{bundle}-{source}-{quality}",
+            bundle=bundle,
+            what=what,
+            source=source,
+            quality=quality,
+            forms=BOTH,
+            int8=True,
+        )
 
 
 def _tiny() -> Iterator[Encoded]:
