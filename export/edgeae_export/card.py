@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ENTROPY_OF = "entropy of"  # key of the provenance: the bundle whose tables were kept
+# keys of the provenance: the bundle whose tables were kept, and a latent space that is not its
+ENTROPY_OF, LATENT_SPACE = "entropy of", "latent space"
 
 
 def card(
@@ -46,6 +47,7 @@ def card(
     start = "--init START " if "init" in training else ""
     start += "".join(f"--{word} " for word in training.get("tuning", "").split())
     tables = f"--entropy-of {training[ENTROPY_OF]}" if ENTROPY_OF in training else "--data PICTURES"
+    tables += f" --latent-space {training[LATENT_SPACE]}" if LATENT_SPACE in training else ""
     sections.append(
         "## Make it again\n\n"
         f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} {start}"

@@ -83,7 +83,6 @@ def _photos() -> Iterator[Encoded]:
             what=what,
             source=source,
             quality=quality,
-            forms=BOTH,
             int8=True,
         )
 
