@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -14,11 +13,11 @@ from PIL import Image
 from test_cli import files, run
 
 import edgeae
+from edgeae.bundle import file_sha256
 from edgeae.cli.table import plain_lines, print_table
 from edgeae.metrics import ms_ssim, psnr_db
 
 HEADINGS = ["picture", "pixels", "size", "bpp", "PSNR", "dB", "MS-SSIM"]
-TINY = Path(__file__).parent / "bundles" / "tiny"
 CODEC = ("eval", "--codec", "-m", "tiny", "--qualities", "30,70")
 
 
@@ -260,7 +259,9 @@ def test_codec_prints_a_point_for_each_quality_and_bd_rates(large: Path) -> None
     assert re.search(r"^WebP, method 6 +[+-]\d+\.\d % ", rates, re.MULTILINE)
 
 
-def test_codec_writes_json_lines_result_file_and_plot(large: Path, tmp_path: Path) -> None:
+def test_codec_writes_json_lines_result_file_and_plot(
+    large: Path, tmp_path: Path, tiny_bundle: Path
+) -> None:
     target, plot = tmp_path / "new" / "results.json", tmp_path / "new" / "rd.png"
     result = run(*CODEC, large, "--peers", "jpeg", "--json", "-o", target, "--plot", plot)
     assert result.code == 0
@@ -268,7 +269,7 @@ def test_codec_writes_json_lines_result_file_and_plot(large: Path, tmp_path: Pat
     assert (jpeg["codec"], ours["codec"]) == ("jpeg420", "edgeae-tiny")
     assert jpeg["bd_rate"] == {"psnr": pytest.approx(0), "ms_ssim": pytest.approx(0)}
     assert (summary["pictures"], summary["failed"], summary["anchor"]) == (1, 0, "jpeg420")
-    manifest = hashlib.sha256((TINY / "manifest.json").read_bytes()).hexdigest()
+    manifest = file_sha256(tiny_bundle / "manifest.json")
     expected = {"effort": 1, "precision": "fp32", "bundle": manifest}
     assert summary["settings"] == {"edgeae-tiny": expected}
     stored = json.loads(target.read_text())

@@ -81,9 +81,7 @@ def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
 
 def test_small_photo_bundle_is_nearly_as_good() -> None:
     pixels = _cat()
-    photo, small = (
-        edgeae.Codec.load(name, precision="fp32", threads=1) for name in ("photo", "photo-s")
-    )
+    photo, small = _codecs("photo", "photo-s")
     data = small.compress(pixels, 40)
     again = photo.compress(pixels, edgeae.TargetSize(len(data)))
     loss = psnr_db(pixels, photo.decompress(again)) - psnr_db(pixels, small.decompress(data))
@@ -94,14 +92,16 @@ def test_small_photo_bundle_is_nearly_as_good() -> None:
 
 def test_vivid_keeps_more_structure_in_as_many_bytes() -> None:
     pixels = _cat()
-    photo, vivid = (
-        edgeae.Codec.load(name, precision="fp32", threads=1) for name in ("photo", "photo-vivid")
-    )
+    photo, vivid = _codecs("photo", "photo-vivid")
     data = photo.compress(pixels, 30)
     again = vivid.compress(pixels, edgeae.TargetSize(len(data)))
     assert len(again) <= len(data)
     found, plain = (ms_ssim(pixels, c.decompress(d)) for c, d in ((vivid, again), (photo, data)))
     assert 1 - found < 0.95 * (1 - plain)
+
+
+def _codecs(*names: str) -> list[edgeae.Codec]:
+    return [edgeae.Codec.load(name, precision="fp32", threads=1) for name in names]
 
 
 def _cat() -> NDArray[np.uint8]:
