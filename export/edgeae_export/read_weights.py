@@ -71,10 +71,14 @@ def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
     bundle = Bundle.load(path)
     prior = prior_of(bundle.channel_tables).state_dict()
     weights |= {f"prior.{key}": value for key, value in prior.items()}
-    recipe: Any = bundle.manifest.training["recipe"]
+    training: Any = bundle.manifest.training
     tensors = {f"{group}.{k}": v for group in ("model", "average") for k, v in weights.items()}
-    progress = Progress(step=0, seconds=0.0, megapixels=0.0)
-    return Checkpoint(Recipe(**recipe), progress, tensors, {})
+    progress = Progress(
+        step=training["steps"],
+        seconds=60 * training["minutes"],
+        megapixels=training["megapixels"],
+    )
+    return Checkpoint(Recipe(**training["recipe"]), progress, tensors, {})
 
 
 def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgeae.cli.app import app
+from edgeae_export.checkpoint import Checkpoint
 from export.made_digits import made_digits, write_idx
 from export.made_pictures import made_picture, write_pictures
 
@@ -43,6 +44,9 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     assert np.square(error).mean() < 100
     restarted = ("train", photos, "--val", photos, "-o", tmp_path / "again", "--recipe", TINY)
     assert run(*restarted, "--minutes", "0.02", "--init", bundle, "--quiet")[0] == 0
+    first = Checkpoint.load(checkpoint).progress
+    start = Checkpoint.load(tmp_path / "again/checkpoint.safetensors").history["init"]
+    assert f" {first.step} steps" in start
 
     tuned, other = tmp_path / "tuned", tmp_path / "other"
     started = ("train", photos, "--val", photos, "-o", tuned, "--recipe", TINY, "--quiet")
