@@ -28,7 +28,7 @@ from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.observe import observed
 from edgeae_export.quantize.prepare import Prepared, prepared
 from edgeae_export.quantize.quantize import quantize
-from edgeae_export.quantize.ranges import BINS, least_error
+from edgeae_export.quantize.ranges import BINS, histograms, least_error
 from export.made_pictures import made_picture, write_pictures
 from export.optimized import optimized_operators
 
@@ -408,6 +408,13 @@ def test_values_that_enter_integers_are_never_clipped() -> None:
     feeds[1]["x"][0, 1, 2, 0] = -300.0
     chosen = prepared(network, feeds, 24 * 24 * 4).ranges["x"]
     assert chosen.apply(np.array([400.0, -300.0], np.float32)) == pytest.approx([400, -300], abs=2)
+
+
+def test_values_of_a_dead_layer_are_counted() -> None:
+    dead = np.full((1, 4, 8, 8), 0.25, np.float32)
+    with np.errstate(all="raise"):
+        counts = histograms(iter([{"x": dead}]), {"x": (0.25, 0.25)})
+    assert counts["x"].sum() == dead.size
 
 
 def test_range_of_least_error_clips_what_is_rare() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, NDArray[np.float32]]
 
 BINS = 2048
+NARROWEST = 1e-30  # range that is divided into bins; a dead layer's output has none
 SHRINKING = np.linspace(1.0, 0.5, 51)  # of either end; beyond, text would suffer for skies
 
 
@@ -77,7 +78,7 @@ def histograms(
     for values in runs:
         for name, array in values.items():
             low, high = ends[name]
-            factor = BINS / max(high - low, float(np.finfo(np.float32).tiny))
+            factor = BINS / max(high - low, NARROWEST)
             places = ((array.reshape(-1) - low) * factor).astype(np.int32)
             np.clip(places, 0, BINS - 1, out=places)
             new: NDArray[Any] = np.bincount(places, minlength=BINS)
