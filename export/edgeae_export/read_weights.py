@@ -65,7 +65,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
     """Return the weights of bundle folder ``path`` as a checkpoint from which training can start.
 
-    It has no moments, which a bundle does not carry; the prior of z is fitted to its tables.
+    It has no moments, which a bundle does not carry; the prior of z is fitted to its tables. Its
+    progress is that of the training that the bundle came from.
     """
     weights = {f"codec.{key}": value for key, value in read_weights(path).items()}
     bundle = Bundle.load(path)
