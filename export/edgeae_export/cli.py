@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,7 +101,8 @@ def train(
             threads=threads,
             device=choose_device(device),
         )
-        with progress_bar(hidden=quiet or not sys.stderr.isatty()) as show:
+        speaks = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+        with progress_bar(hidden=quiet or not speaks or not sys.stderr.isatty()) as show:
             loop.train(
                 chosen,
                 data,
@@ -113,7 +115,8 @@ def train(
                     chosen, quantization_aware=quantization_aware, freeze_entropy=freeze_entropy
                 ),
             )
-    typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
+    if speaks:
+        typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
 
 
 def _with(recipe: AnyRecipe, key: str, value: float | None) -> AnyRecipe:

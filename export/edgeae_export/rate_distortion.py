@@ -66,6 +66,8 @@ class PhotoModel(nn.Module):
         y_hat = (symbols + mean) * codec.inverse_gain(quality)
         with self._reduced(pixels):
             decoded = codec.decoder(y_hat).float()
+        # As in the product: what lies beyond black or white is no error, and may be aimed at.
+        decoded = straight_through(decoded, decoded.clamp(0, 255))
         area = pixels.shape[1] * pixels.shape[2]
         error = self.distortion(decoded, pixels)
         return y_bits.sum((1, 2, 3)) / area, z_bits.sum((1, 2, 3)) / area, error
