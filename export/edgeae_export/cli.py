@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,6 +85,7 @@ def train(
     with export_extra():
         from edgeae_export.budget import Budget, choose_device
         from edgeae_export.loops import LOOPS
+        from edgeae_export.processes import is_first
         from edgeae_export.progress import progress_bar
         from edgeae_export.recipe_table import load_recipe
 
@@ -101,8 +101,7 @@ def train(
             threads=threads,
             device=choose_device(device),
         )
-        speaks = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
-        with progress_bar(hidden=quiet or not speaks or not sys.stderr.isatty()) as show:
+        with progress_bar(hidden=quiet or not is_first() or not sys.stderr.isatty()) as show:
             loop.train(
                 chosen,
                 data,
@@ -115,8 +114,8 @@ def train(
                     chosen, quantization_aware=quantization_aware, freeze_entropy=freeze_entropy
                 ),
             )
-    if speaks:
-        typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
+        if is_first():
+            typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
 
 
 def _with(recipe: AnyRecipe, key: str, value: float | None) -> AnyRecipe:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def is_first() -> bool:
+    """Return whether this process speaks for the run: torchrun's first, or the only one."""
+    return "WORLD_SIZE" not in os.environ or os.environ["RANK"] == "0"
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
     """The processes of a run; ``rank`` 0 writes the files."""

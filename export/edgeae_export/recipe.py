@@ -38,7 +38,7 @@ class Recipe:
     warmup_steps: int
     decay: float  # share of the time, at its end, in which the learning rate falls to zero
     averaging: float  # decay of the weight average per step
-    lambda_min: float  # of bpp + lambda * MSE in grey levels, at quality 0
+    lambda_min: float  # of bpp + lambda * error in squared grey levels, at quality 0
     lambda_ratio: float  # from one anchor to the next
     seed: int
     border_weight: float = 0.0  # of the error at block borders in smooth places, beside the rest

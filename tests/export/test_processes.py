@@ -67,7 +67,11 @@ def test_training_in_two_processes_writes_one_checkpoint(tmp_path: Path) -> None
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launch += ["--nproc-per-node", "2", "-m", "edgeae", "train", str(photos), "--val", str(photos)]
     launch += ["-o", str(out), "--recipe", TINY, "--minutes", "0.05", "--quiet"]
-    subprocess.run(launch, check=True, env=os.environ | {"TORCHDYNAMO_DISABLE": "1"}, timeout=300)
+    environment = os.environ | {"TORCHDYNAMO_DISABLE": "1"}
+    run = subprocess.run(
+        launch, check=True, env=environment, timeout=300, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr.count("export it with") == 1
     checkpoint = Checkpoint.load(out / "checkpoint.safetensors")
     assert checkpoint.progress.step > 0
     assert checkpoint.history["threads"] == "2 x 1"
