@@ -20,6 +20,7 @@ import torch
 
 from edgeae_export import context_start, klt
 from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.latent_growth import check_latents, grown
 from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
@@ -86,7 +87,11 @@ def train(
         Pictures are missing or unreadable.
     BundleError
         ``resume`` finds a damaged checkpoint.
+    BoundError
+        ``init`` has more latents than the recipe, or fewer and its entropy networks are frozen.
     """
+    if init is not None:
+        check_latents(init.recipe, recipe, frozen=tuning.freeze_entropy)
     torch.set_num_threads(budget.threads)
     processes = Processes.join()
     budget.out.mkdir(parents=True, exist_ok=True)
@@ -112,8 +117,7 @@ def train(
         tuning = tuning.continued(earlier.history)
         history = earlier.history | history
     elif init is not None:
-        if CONTEXT & run.adopt(init):
-            start_context(run, CropSampler(pictures, recipe.seed))
+        start_from(init, run, CropSampler(pictures, recipe.seed))
         history["init"] = f"{init.recipe.name}, {init.progress.step} steps, " + (
             f"{init.progress.seconds / 60:.0f} minutes"
         )
@@ -166,6 +170,14 @@ def train(
         snapshot.save(path)
     log.write(validate(run, held_out, recipe))
     return path
+
+
+def start_from(init: Checkpoint[Recipe], run: Run, sampler: CropSampler) -> None:
+    """Take the weights of ``init``, and what it lacks from crops: latents, the context's start."""
+    if init.recipe.latent_channels < run.recipe.latent_channels:
+        init = grown(init, run.recipe, sampler)
+    if CONTEXT & run.adopt(init):
+        start_context(run, sampler)
 
 
 def start_context(run: Run, sampler: CropSampler) -> None:
