@@ -38,9 +38,9 @@ def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float], side: i
     """Set the linear paths, gains and scale biases of ``codec`` from crops of ``side`` pixels."""
     batches = max(1, PATCHES // (BATCH * (side // 16) ** 2))
     crops = [torch.from_numpy(sampler.crops(BATCH, side)).float() - GREY for _ in range(batches)]
-    patches = [space_to_depth(space_to_depth(c, 8), 2) for c in crops]  # (N, h, w, 768)
+    patches = [patches_of(c) for c in crops]
     basis, deviation = principal_components(patches, codec.shape.latent_channels)
-    steps = [STEP / math.sqrt(lmbda) for lmbda in lambdas]
+    steps = best_steps(lambdas)
     with torch.no_grad():
         codec.encoder.linear.copy_(basis)
         codec.decoder.linear.copy_(basis.T)
@@ -54,6 +54,16 @@ def start(codec: PhotoCodec, sampler: CropSampler, lambdas: list[float], side: i
         log_scale = (deviation / (math.sqrt(2) * middle)).log()
         index = (log_scale - LOG_SCALE_MIN) * ((SCALES - 1) / (LOG_SCALE_MAX - LOG_SCALE_MIN))
         codec.hyper_decoder.scale.tail.bias.copy_(index.clamp(1, SCALES - 2) / 2**INDEX_BITS)
+
+
+def patches_of(pixels: Tensor) -> Tensor:
+    """Return the 16x16x3 patches [N, h, w, 768] of pixels [N, H, W, 3]."""
+    return space_to_depth(space_to_depth(pixels, 8), 2)
+
+
+def best_steps(lambdas: list[float]) -> list[float]:
+    """Return the step of an orthonormal component, in grey levels, that is best at each lambda."""
+    return [STEP / math.sqrt(lmbda) for lmbda in lambdas]
 
 
 def principal_components(patches: list[Tensor], count: int) -> tuple[Tensor, Tensor]:

@@ -7,17 +7,14 @@ linear path of their own beside it; everything else begins with what it had.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from edgeae.errors import BoundError
-from edgeae_export.klt import BATCH, PATCHES, STEP, principal_components
-from edgeae_export.networks.layers import space_to_depth
+from edgeae_export.klt import BATCH, PATCHES, best_steps, patches_of, principal_components
 from edgeae_export.networks.photo import (
-    ANCHORS,
     GREY,
     INDEX_BITS,
     LOG_SCALE_MAX,
@@ -100,8 +97,7 @@ def _added(
     norms = synthesis.norm(dim=0)  # one step is then worth as much as of an orthonormal component
     analysis, synthesis = analysis * norms[:, None], synthesis / norms
 
-    log_steps = torch.tensor([math.log(STEP / math.sqrt(lmbda)) for lmbda in recipe.lambdas()])
-    log_steps = log_steps[:, None].expand(ANCHORS, count)
+    log_steps = torch.tensor(best_steps(recipe.lambdas())).log()[:, None].expand(-1, count)
     state = codec.state_dict()
     found: dict[str, tuple[int, Tensor]] = {
         "encoder.linear": (0, analysis),
@@ -137,13 +133,9 @@ def _unrounded(codec: PhotoCodec, side: int, sampler: CropSampler) -> tuple[Tens
         y_hat = y * codec.gain(best) * codec.inverse_gain(best)
         lack = pixels - codec.decoder(y_hat).clamp(0, 255)
         latents.append(y.flatten(0, 2))
-        patches.append(_patches(pixels - GREY))
-        missing.append(_patches(lack))
+        patches.append(patches_of(pixels - GREY).flatten(0, 2))
+        missing.append(patches_of(lack).flatten(0, 2))
     return torch.cat(patches), torch.cat(missing), torch.cat(latents)
-
-
-def _patches(pixels: Tensor) -> Tensor:
-    return space_to_depth(space_to_depth(pixels, 8), 2).flatten(0, 2)
 
 
 def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
