@@ -1,4 +1,4 @@
-"""Each picture of a result file: PSNR beside JPEG's at equal size, and whether its curve rises.
+"""Each picture of a result file: PSNR beside JPEG's at equal size, and where its curve falls.
 
     python benchmarks/rate_distortion.py FOLDER -o results.json
     python benchmarks/by_picture.py results.json
@@ -40,12 +40,15 @@ def ahead_db(ours: Sequence[Point], anchor: Sequence[Point]) -> list[float]:
 
 
 def falls(ours: Sequence[Point]) -> list[str]:
-    """Return where size or PSNR does not rise with quality, in words."""
+    """Return where size or PSNR falls with quality, in words.
+
+    A picture of few colours is the same file at all qualities at which that is the smaller one.
+    """
     return [
         f"{what} falls from quality {a.quality} to {b.quality}"
         for a, b in pairwise(ours)
-        for what, rises in (("size", b.bpp > a.bpp), ("PSNR", b.psnr_db > a.psnr_db))
-        if not rises
+        for what, lower in (("size", b.bpp < a.bpp), ("PSNR", b.psnr_db < a.psnr_db))
+        if lower
     ]
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     names = {digest: name for name, digest in json.loads(text)["files"].items()}
     for model in (name for name in points if name.startswith("edgeae-")):
         qualities = [p.quality for p in next(iter(points[model].values()))]
-        print(f"{model}: dB ahead of JPEG at qualities, lowest, what does not rise\n")
+        print(f"{model}: dB ahead of JPEG at qualities, lowest, what falls\n")
         print("| picture |", " | ".join(map(str, qualities)), "| lowest | |")
         print("|---" * (len(qualities) + 3) + "|")
         for digest, ours in points[model].items():

@@ -22,9 +22,17 @@ from edgeae.crops import crop_of
 from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, Label, SourceEncoder
 from edgeae.errors import ImageError
 from edgeae.graphs import default_threads
+from edgeae.images.picture import Picture
 from edgeae.images.strips import Strips
 from edgeae.inputs import picture_in
-from edgeae.packing import check_coding_id, pack, restore, unpack
+from edgeae.packing import (
+    check_coding_id,
+    open_container,
+    pack,
+    restore,
+    unpack,
+    unpack_colours,
+)
 from edgeae.precision import AUTO
 from edgeae.priors import open_prior
 from edgeae.rate_control import Target
@@ -33,14 +41,17 @@ from edgeae.transforms import Transforms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from edgeae.coded import Coded
     from edgeae.crops import Region
-    from edgeae.images.picture import Picture
     from edgeae.inputs import ImageLike, Source
     from edgeae.latents import Latents
+
+    # what a file holds: a picture of few colours, or latents
+    Opened: TypeAlias = Picture | tuple[Latents, Coded]
 
 
 class Codec:
@@ -250,6 +261,8 @@ class Codec:
     def from_bytes(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Latents:
         """Return the latents in an ``.eae`` file.
 
+        A picture of few colours is stored without any: then those that `encode` finds for it.
+
         Raises
         ------
         BundleError
@@ -257,7 +270,10 @@ class Codec:
         ContainerError
             The file is damaged, too new, or larger than ``max_pixels``.
         """
-        return self._unpack(data, max_pixels)[0]
+        opened = self._open(data, max_pixels)
+        if isinstance(opened, Picture):
+            return self.encode(opened, read_header(data).quality / 100)
+        return opened[0]
 
     def compress(
         self,
@@ -271,7 +287,9 @@ class Codec:
 
     def file_of(self, encoding: Encoding) -> bytes:
         """Return the ``.eae`` file of what `reach` found."""
-        return encoding.file or pack(encoding.latents, encoding.coded, self.bundle)
+        return encoding.file or pack(
+            encoding.latents, encoding.coded, self.bundle, colours=encoding.colours
+        )
 
     def embed(self, images: Iterable[ImageLike]) -> Iterator[NDArray[np.float32]]:
         """Yield the latents (C, h, w) of each picture before rounding, in the network's own units.
@@ -388,18 +406,14 @@ class Codec:
         header = read_header(data)
         if region is not None or self.is_large(header.width, header.height):
             return self.decompress_strips(data, region=region, max_pixels=max_pixels).array()
-        return self._transforms.input.to_array(self._open(data, max_pixels))
+        return self._transforms.input.to_array(self._synthesize([self._open(data, max_pixels)])[0])
 
     def decompress_many(
         self, files: Iterable[bytes], *, max_pixels: int = MAX_PIXELS
     ) -> Iterator[NDArray[Any]]:
         """Yield what `decompress` gives of each file, in order, in batches as `compress_many`."""
-        unpacked = (self._unpack(data, max_pixels) for data in files)
-        for window in windows(
-            unpacked,
-            lambda pair: pair[0].width * pair[0].height,
-            together=self._transforms.decoder.takes_batches,
-        ):
+        opened = (self._open(data, max_pixels) for data in files)
+        for window in windows(opened, _pixels, together=self._transforms.decoder.takes_batches):
             yield from map(self._transforms.input.to_array, self._synthesize(window))
 
     def decompress_picture(
@@ -412,7 +426,7 @@ class Codec:
         header = read_header(data)
         if region is not None or self.is_large(header.width, header.height):
             return self.decompress_strips(data, region=region, max_pixels=max_pixels).picture()
-        return picture_in(self._open(data, max_pixels))
+        return picture_in(self._synthesize([self._open(data, max_pixels)])[0])
 
     def decompress_strips(
         self, data: bytes, *, region: Region | None = None, max_pixels: int = MAX_PIXELS
@@ -422,12 +436,12 @@ class Codec:
         What is wrong with the file is raised here, before the first row. Of a large picture no
         more than two rows of tiles are in memory, beside two bytes for each of its latents.
         """
-        return self._strips(*self._unpack(data, max_pixels), region)
+        return self._strips(self._open(data, max_pixels), region)
 
     def decode_strips(self, latents: Latents, *, region: Region | None = None) -> Strips:
         """Return what `decompress_strips` does, of latents; the errors are those of `decode`."""
         coded = restore(latents, self.bundle, self._prior, self._transforms.input)
-        return self._strips(latents, coded, region)
+        return self._strips((latents, coded), region)
 
     def is_large(self, width: int, height: int) -> bool:
         """Return whether pictures of this size, in pixels, are worked on in tiles."""
@@ -441,37 +455,49 @@ class Codec:
         """Raise BundleError unless files with this coding id were made for this bundle."""
         check_coding_id(coding_id, self.bundle)
 
-    def _open(self, data: bytes, max_pixels: int) -> Source:
-        return self._synthesize([self._unpack(data, max_pixels)])[0]
+    def _open(self, data: bytes, max_pixels: int) -> Opened:
+        input = self._transforms.input
+        container = open_container(data, self.bundle, input, max_pixels=max_pixels)
+        if container.colours is None:
+            return unpack(container, self._prior, input)
+        pixels, alpha = unpack_colours(container)
+        return Picture(pixels, alpha, container.icc, container.exif)
 
-    def _strips(self, latents: Latents, coded: Coded, region: Region | None) -> Strips:
-        if latents.mode == ARRAY_MODE:
+    def _strips(self, opened: Opened, region: Region | None) -> Strips:
+        label = Label.of(opened if isinstance(opened, Picture) else opened[0])
+        if label.mode == ARRAY_MODE:
             raise ImageError("the file holds an array and no picture; it has no rows of pixels")
-        crop = crop_of(region, latents.width, latents.height)
-        label = Label.of(latents)
-        if self.is_large(label.width, label.height):
-            rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
-        else:
-            picture = picture_in(self._synthesize([(latents, coded)])[0])
+        crop = crop_of(region, label.width, label.height)
+        if isinstance(opened, Picture) or not self.is_large(label.width, label.height):
+            picture = picture_in(self._synthesize([opened])[0])
             rows = iter([picture.pixels[crop.rows, crop.columns]])
+        else:
+            latents, coded = opened
+            rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
         alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
         return Strips(
             crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif
         )
 
-    def _unpack(self, data: bytes, max_pixels: int) -> tuple[Latents, Coded]:
-        return unpack(data, self.bundle, self._prior, self._transforms.input, max_pixels=max_pixels)
-
     def _restore(self, latents: Latents) -> Source:
         coded = restore(latents, self.bundle, self._prior, self._transforms.input)
         return self._synthesize([(latents, coded)])[0]
 
-    def _synthesize(self, pairs: Sequence[tuple[Latents, Coded]]) -> list[Source]:
-        return self._transforms.synthesize(
-            [coded.y_hat for _, coded in pairs],
-            [latents.quality for latents, _ in pairs],
-            [latents for latents, _ in pairs],
+    def _synthesize(self, opened: Sequence[Opened]) -> list[Source]:
+        pairs = [one for one in opened if not isinstance(one, Picture)]
+        made = iter(
+            self._transforms.synthesize(
+                [coded.y_hat for _, coded in pairs],
+                [latents.quality for latents, _ in pairs],
+                [latents for latents, _ in pairs],
+            )
         )
+        return [one if isinstance(one, Picture) else next(made) for one in opened]
+
+
+def _pixels(opened: Opened) -> int:
+    of = opened if isinstance(opened, Picture) else opened[0]
+    return of.width * of.height
 
 
 def _with_alpha(

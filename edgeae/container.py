@@ -31,7 +31,8 @@ SECTIONS_MAX = 15  # further sections
 MAX_PIXELS = 268_435_456  # default limit of what a reader takes on: 16 384 x 16 384
 HEADER_BYTES_MAX = 192  # a prefix this long holds any header
 
-_ALPHA, _ICC, _EXIF = 0x01, 0x81, 0x82
+_ALPHA, _COLOURS, _ICC, _EXIF = 0x01, 0x02, 0x81, 0x82
+_NAMES = {_ALPHA: "alpha", _COLOURS: "colours", _ICC: "icc", _EXIF: "exif"}
 _ANCILLARY = 0x80  # bit of a section's type: a reader that does not know it skips it
 _HAS_TABLE = 0x40
 _HIGH_MODE_BIT = 0x80
@@ -79,10 +80,11 @@ class Container:
     """
 
     header: Header
-    latents: bytes  # rANS payload
-    lanes_log2: int
-    symbols_crc: int  # CRC-32 of hyper-latents and symbols; edgeae.latents.symbols_crc
+    latents: bytes = b""  # rANS payload; empty if there are colours
+    lanes_log2: int = 0
+    symbols_crc: int = 0  # CRC-32 of hyper-latents and symbols; edgeae.latents.symbols_crc
     alpha: bytes | None = None  # of edgeae.planes; there if and only if the mode has alpha
+    colours: bytes | None = None  # of edgeae.colours, in place of latents
     icc: bytes | None = None
     exif: bytes | None = None
 
@@ -90,12 +92,22 @@ class Container:
         _check_range("lanes_log2", self.lanes_log2, 0, LANES_LOG2_MAX)
         _check_range("symbols_crc", self.symbols_crc, 0, 0xFFFF_FFFF)
         _check_range("length of the latents", len(self.latents), 0, LENGTH_MAX)
-        for name, payload in (("alpha", self.alpha), ("icc", self.icc), ("exif", self.exif)):
+        for kind, payload in self._further():
             if payload is not None:
-                _check_range(f"length of section {name}", len(payload), 1, LENGTH_MAX)
+                _check_range(f"length of section {_NAMES[kind]}", len(payload), 1, LENGTH_MAX)
         if (self.alpha is not None) != (self.header.mode in ALPHA_MODES):
             presence = "no" if self.alpha is None else "an"
             raise ValueError(f"mode {self.header.mode} and {presence} alpha section contradict")
+        if self.colours is not None:
+            self._check_colours()
+
+    def _check_colours(self) -> None:
+        if self.latents or self.lanes_log2 or self.symbols_crc:
+            raise ValueError("colours and latents contradict: a file has one or the other")
+        if not self.header.steps or self.header.mode == ARRAY_MODE:
+            raise ValueError(
+                f"mode {self.header.mode} of {self.header.steps} steps and colours contradict"
+            )
 
     def to_bytes(self) -> bytes:
         """Return the file; equal containers give equal bytes."""
@@ -166,6 +178,7 @@ class Container:
                 lanes_log2=head.lanes_log2,
                 symbols_crc=head.symbols_crc,
                 alpha=bodies.get(_ALPHA),
+                colours=bodies.get(_COLOURS),
                 icc=bodies.get(_ICC),
                 exif=bodies.get(_EXIF),
             )
@@ -173,13 +186,18 @@ class Container:
             raise ContainerError(f"header: {error}; the file's writer is at fault") from error
 
     def _further(self) -> tuple[tuple[int, bytes | None], ...]:
-        return (_ALPHA, self.alpha), (_ICC, self.icc), (_EXIF, self.exif)
+        return (
+            (_ALPHA, self.alpha),
+            (_COLOURS, self.colours),
+            (_ICC, self.icc),
+            (_EXIF, self.exif),
+        )
 
 
 def fixed_bytes(width: int, height: int, latents: int, further: Sequence[bytes]) -> int:
     """Return the size of a file without its latents, which have about ``latents`` bytes.
 
-    ``further`` are its alpha, ICC and Exif sections, those that it has. Exact but for a byte.
+    ``further`` are its sections beside them, those that it has. Exact but for a byte.
     """
     quality = _varint(_FRACTION)  # two bytes unless it is a whole number below 128
     varints = (quality, *(_varint(value) for value in (width, height, latents)))
@@ -360,7 +378,7 @@ def _check_table(entries: tuple[_Entry, ...]) -> None:
             raise ContainerError(
                 f"header: section type {entry.kind} has 0 bytes; the file's writer is at fault"
             )
-        if entry.kind not in (_ALPHA, _ICC, _EXIF) and not entry.kind & _ANCILLARY:
+        if entry.kind not in _NAMES and not entry.kind & _ANCILLARY:
             raise VersionError(
                 f"header: section type {entry.kind} is unknown and must not be skipped; "
                 "upgrade edgeae"

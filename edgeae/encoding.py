@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeae.container import fixed_bytes
+from edgeae.colours import encode_colours, indexed
+from edgeae.container import QUALITY_MAX, fixed_bytes
+from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.images.picture import Picture
 from edgeae.latents import Latents, round_quality
+from edgeae.metrics import psnr_db
 from edgeae.packing import pack
 from edgeae.planes import encode_plane
 from edgeae.rate_control import TargetPsnr
-from edgeae.trials import Trials
+from edgeae.trials import Reached, Trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,11 +27,11 @@ if TYPE_CHECKING:
 
     from edgeae.bundle import Bundle
     from edgeae.coded import Coded
+    from edgeae.colours import Indexed
     from edgeae.inputs import ImageLike, Source
     from edgeae.priors import Prior
     from edgeae.rate_control import Target, TargetBpp, TargetSize
     from edgeae.transforms import Transforms
-    from edgeae.trials import Reached
 
 DEFAULT_QUALITY = 50.0
 EFFORTS = (0, 1, 2)
@@ -42,8 +46,9 @@ class Encoding:
     latents: Latents
     coded: Coded
     effort: int
+    colours: bytes | None = None  # the exact pixels, if they take less than the latents
     file: bytes | None = None  # if it was needed already, to know its size
-    psnr_db: float | None = None  # of the decoded picture, for a `TargetPsnr`
+    psnr_db: float | None = None  # of the decoded latents, for a `TargetPsnr`
     note: str | None = None  # for the user
 
 
@@ -84,12 +89,14 @@ class SourceEncoder:
         level = np.asarray(quality, np.float32)
         sources = [self._transforms.input.read(image) for image in images]
         labels = [Label.of(source) for source in sources]
+        colours = [self._colours(source) for source in sources]
         ys = self._analyse(sources, keeps_y=effort > FAST_EFFORT)
         sources.clear()
         encodings = []
-        for label in labels:
+        for label, few in zip(labels, colours, strict=True):
             coded = self._prior.quantize(ys.pop(0), level, effort)
-            encodings.append(Encoding(self._latents(label, quality, coded), coded, effort))
+            latents = self._latents(label, quality, coded)
+            encodings.append(Encoding(latents, coded, effort, _smaller(few, latents, coded)))
         return encodings
 
     def at_target(self, image: ImageLike, target: Target, effort: int) -> Encoding:
@@ -111,21 +118,28 @@ class SourceEncoder:
         precise = effort > FAST_EFFORT or isinstance(target, TargetPsnr)
         (y,) = self._analyse([source], keeps_y=precise)
         trials = Trials(y, self._prior, effort, manifest)
+        few = self._colours(source)
         if isinstance(target, TargetPsnr):
-            reached = self._reach_psnr(source, target, trials)
+            reached = self._reach_psnr(source, target, trials, few)
         else:
-            reached = self._reach_size(source, target, trials)
+            reached = self._reach_size(source, target, trials, few)
+        latents = self._latents(Label.of(source), reached.quality / 100, reached.coded)
         return Encoding(
-            latents=self._latents(Label.of(source), reached.quality / 100, reached.coded),
+            latents=latents,
             coded=reached.coded,
             effort=effort,
+            colours=_smaller(few, latents, reached.coded),
             file=reached.file,
             psnr_db=reached.psnr_db,
             note=reached.note,
         )
 
     def _reach_size(
-        self, picture: Picture, target: TargetSize | TargetBpp, trials: Trials
+        self,
+        picture: Picture,
+        target: TargetSize | TargetBpp,
+        trials: Trials,
+        few: Indexed | None,
     ) -> Reached:
         plane = None if picture.alpha is None else encode_plane(picture.alpha)
         sections = [section for section in (plane, picture.icc, picture.exif) if section]
@@ -135,11 +149,15 @@ class SourceEncoder:
         label = Label.of(picture)
 
         def write(quality: int, coded: Coded) -> bytes:
-            return pack(self._latents(label, quality / 100, coded), coded, self._bundle, plane)
+            latents = self._latents(label, quality / 100, coded)
+            colours = _smaller(few, latents, coded)
+            return pack(latents, coded, self._bundle, plane=plane, colours=colours)
 
         return trials.reach_size(limit, fixed, write)
 
-    def _reach_psnr(self, picture: Picture, target: TargetPsnr, trials: Trials) -> Reached:
+    def _reach_psnr(
+        self, picture: Picture, target: TargetPsnr, trials: Trials, few: Indexed | None
+    ) -> Reached:
         def render(
             y_hat: NDArray[np.float32], quality: int, height: int, width: int
         ) -> NDArray[np.uint8]:
@@ -147,7 +165,26 @@ class SourceEncoder:
                 y_hat, quality / 100, height, width, picture.mode
             )
 
-        return trials.reach_psnr(target.psnr_db, picture.pixels, render)
+        try:
+            return trials.reach_psnr(target.psnr_db, picture.pixels, render)
+        except BoundError:
+            if few is None:
+                raise
+            best = self.at_quality([picture], QUALITY_MAX / 100, trials.effort)[0]
+            decoded = render(best.coded.y_hat, QUALITY_MAX, picture.height, picture.width)
+            highest = psnr_db(picture.pixels, decoded)
+            if best.colours is None or highest > target.psnr_db:
+                raise
+            return Reached(QUALITY_MAX, best.coded, psnr_db=highest)
+
+    def _colours(self, source: Source) -> Indexed | None:
+        """Return the pixels of a picture of few colours, if files may hold them as they are.
+
+        Those of plain autoencoders may not: what their networks make of a picture is the point.
+        """
+        if not isinstance(source, Picture) or not len(self._bundle.masks):
+            return None
+        return indexed(source.pixels)
 
     def _analyse(self, sources: Sequence[Source], *, keeps_y: bool) -> list[NDArray[np.floating]]:
         """Return the latents of each before rounding.
@@ -181,6 +218,16 @@ class SourceEncoder:
             icc=label.icc or None,
             exif=label.exif or None,
         )
+
+
+def _smaller(few: Indexed | None, latents: Latents, coded: Coded) -> bytes | None:
+    """Return the coded colours if a file is no larger with them than with the latents."""
+    if few is None:
+        return None
+    size, count = (latents.width, latents.height), math.ceil(payload_bits(coded.sections) / 8)
+    limit = fixed_bytes(*size, count, []) + count
+    colours = encode_colours(few, limit)
+    return colours if colours and fixed_bytes(*size, 0, [colours]) <= limit else None
 
 
 def _check_effort(effort: int) -> None:

@@ -1,12 +1,15 @@
 """Latents to the bytes of an ``.eae`` file and back: entropy coder, container, and their checks.
 
-pack: symbols -> entropy coder -> container; unpack: container -> entropy coder and prior -> y_hat
+pack: symbols -> entropy coder -> container; unpack: container -> entropy coder and prior -> y_hat.
+A file of few colours has none of this: its pixels are in the container.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from edgeae.colours import decode_colours
 from edgeae.container import Container, Header
 from edgeae.entropy.rans import Decoder, encode
 from edgeae.errors import BundleError, ContainerError, DesyncError
@@ -14,14 +17,24 @@ from edgeae.latents import Latents, symbols_crc
 from edgeae.planes import decode_plane, encode_plane
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgeae.bundle import Bundle
     from edgeae.coded import Coded
     from edgeae.inputs import Input
     from edgeae.priors import Prior
 
 
-def pack(latents: Latents, coded: Coded, bundle: Bundle, plane: bytes | None = None) -> bytes:
-    """Return the file of ``latents``.
+def pack(
+    latents: Latents,
+    coded: Coded,
+    bundle: Bundle,
+    *,
+    plane: bytes | None = None,
+    colours: bytes | None = None,
+) -> bytes:
+    """Return the file of ``latents``, or of ``colours`` in place of them.
 
     Parameters
     ----------
@@ -31,10 +44,11 @@ def pack(latents: Latents, coded: Coded, bundle: Bundle, plane: bytes | None = N
     bundle : Bundle
     plane : bytes, optional
         The alpha of ``latents`` if it is coded already.
+    colours : bytes, optional
+        The exact pixels, as `edgeae.colours.encode_colours` coded them.
     """
     if latents.alpha is not None and plane is None:
         plane = encode_plane(latents.alpha)
-    payload, lanes_log2 = encode(coded.sections)
     header = Header(
         coding_id=latents.coding_id,
         width=latents.width,
@@ -43,22 +57,15 @@ def pack(latents: Latents, coded: Coded, bundle: Bundle, plane: bytes | None = N
         quality=latents.quality_hundredths,
         steps=len(bundle.masks),
     )
-    container = Container(
-        header=header,
-        latents=payload,
-        lanes_log2=lanes_log2,
-        symbols_crc=latents.crc,
-        alpha=plane,
-        icc=latents.icc,
-        exif=latents.exif,
-    )
-    return container.to_bytes()
+    label = partial(Container, header=header, alpha=plane, icc=latents.icc, exif=latents.exif)
+    if colours is not None:
+        return label(colours=colours).to_bytes()
+    payload, lanes_log2 = encode(coded.sections)
+    return label(latents=payload, lanes_log2=lanes_log2, symbols_crc=latents.crc).to_bytes()
 
 
-def unpack(
-    data: bytes, bundle: Bundle, prior: Prior, input: Input, *, max_pixels: int
-) -> tuple[Latents, Coded]:
-    """Return the latents in a file, and the same with what the decoder network takes.
+def open_container(data: bytes, bundle: Bundle, input: Input, *, max_pixels: int) -> Container:
+    """Return what a file holds, and that ``bundle`` is the one for it.
 
     Raises
     ------
@@ -76,6 +83,31 @@ def unpack(
             f"{len(bundle.masks)}; the header was altered"
         )
     input.check(header.height, header.width, header.mode)
+    return container
+
+
+def unpack_colours(container: Container) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Return the pixels and the alpha of a file that holds colours, not latents.
+
+    Raises
+    ------
+    ContainerError
+        They are not coded as they should be.
+    """
+    header = container.header
+    pixels = decode_colours(container.colours or b"", header.height, header.width, header.mode)
+    return pixels, _alpha(container)
+
+
+def unpack(container: Container, prior: Prior, input: Input) -> tuple[Latents, Coded]:
+    """Return the latents in a file, and the same with what the decoder network takes.
+
+    Raises
+    ------
+    ContainerError
+        The latents or the alpha plane are damaged.
+    """
+    header = container.header
     decoder = Decoder(container.latents, container.lanes_log2)
     coded = prior.decode(decoder, *input.padded(header.height, header.width))
     crc = symbols_crc(coded.z, coded.symbols)
@@ -85,8 +117,6 @@ def unpack(
             f"{container.symbols_crc:08x}; the file is damaged, or this machine computes "
             f"other scale indexes than the one that wrote it"
         )
-    alpha = container.alpha
-    plane = None if alpha is None else decode_plane(alpha, header.height, header.width)
     latents = Latents(
         symbols=coded.symbols,
         z=coded.z,
@@ -95,7 +125,7 @@ def unpack(
         mode=header.mode,
         quality=header.quality / 100,
         coding_id=header.coding_id,
-        alpha=plane,
+        alpha=_alpha(container),
         icc=container.icc,
         exif=container.exif,
     )
@@ -122,6 +152,12 @@ def restore(latents: Latents, bundle: Bundle, prior: Prior, input: Input) -> Cod
             f"{expected}; the latents were altered"
         )
     return prior.restore(latents.symbols, latents.z)
+
+
+def _alpha(container: Container) -> NDArray[np.uint8] | None:
+    if container.alpha is None:
+        return None
+    return decode_plane(container.alpha, container.header.height, container.header.width, "alpha")
 
 
 def check_coding_id(coding_id: bytes, bundle: Bundle) -> None:

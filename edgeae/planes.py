@@ -1,4 +1,4 @@
-"""Lossless coding of one 8-bit plane, the alpha channel.
+"""Lossless coding of one 8-bit plane: the alpha channel, or indexes of colours.
 
 A plane is predicted from its neighbours, modulo 256, and deflated; a plane of one value is that
 value. docs/FORMAT.md, section 8.
@@ -6,6 +6,7 @@ value. docs/FORMAT.md, section 8.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,24 +21,40 @@ Plane = NDArray[np.uint8]
 _CONSTANT = 0
 _RAW_DEFLATE = -15  # window of 32 KiB, no zlib header: the section has its own checksum
 _TRIAL_LEVEL = 1  # ranks the filters as the final level does, at a tenth of its time
+_TRIAL_SLACK = 1.5  # times the final size, which a trial comes to at most
 _LEVEL = 6  # 9 saves 0 to 3 % and takes up to five times as long
-_CHUNK_BYTES = 1 << 20  # of inflated plane at a time
+_CHUNK_BYTES = 1 << 17  # of inflated plane at a time
 _DAMAGED = "the file is damaged, copy it again"
 
 
 def encode_plane(plane: Plane) -> bytes:
     """Return ``plane``, (H, W) uint8 with H, W >= 1, coded with the filter that suits it best."""
+    coded = encode_plane_within(plane, math.inf)
+    if coded is None:
+        raise AssertionError("no plane is too large for no limit")
+    return coded
+
+
+def encode_plane_within(plane: Plane, limit: float) -> bytes | None:
+    """Return what `encode_plane` does if it has at most ``limit`` bytes, else None.
+
+    Where it is far from that, little of ``plane`` is looked at.
+    """
     if plane.dtype != np.uint8 or plane.ndim != 2 or not plane.size:
         raise TypeError(f"plane is {plane.dtype} {plane.shape}, not uint8 of two dimensions")
     if plane.min() == plane.max():
-        return bytes([_CONSTANT, plane[0, 0]])
-    trials = {code: sum(map(len, _deflate(plane, code, _TRIAL_LEVEL))) for code in _FILTERS}
+        coded = bytes([_CONSTANT, plane[0, 0]])
+        return coded if len(coded) <= limit else None
+    trials = {code: _trial(plane, code, _TRIAL_SLACK * limit) for code in _FILTERS}
     code = min(trials, key=trials.__getitem__)
-    return b"".join([bytes([code]), *_deflate(plane, code, _LEVEL)])
+    if trials[code] > _TRIAL_SLACK * limit:
+        return None
+    coded = b"".join([bytes([code]), *_deflate(plane, code, _LEVEL)])
+    return coded if len(coded) <= limit else None
 
 
-def decode_plane(data: bytes, height: int, width: int) -> Plane:
-    """Return the (height, width) plane that `encode_plane` coded.
+def decode_plane(data: bytes, height: int, width: int, section: str) -> Plane:
+    """Return the (height, width) plane that `encode_plane` coded; ``section`` is for messages.
 
     Memory grows with what ``data`` inflates to and stops at the plane's size.
 
@@ -47,17 +64,31 @@ def decode_plane(data: bytes, height: int, width: int) -> Plane:
         If ``data`` is not the coding of a plane of exactly this size.
     """
     if not data:
-        raise ContainerError(f"alpha: a plane has at least 2 bytes, not 0; {_DAMAGED}")
+        raise ContainerError(f"{section}: a plane has at least 2 bytes, not 0; {_DAMAGED}")
     code, body = data[0], data[1:]
     if code == _CONSTANT:
         if len(body) != 1:
-            raise ContainerError(f"alpha: a constant plane has 1 byte, not {len(body)}; {_DAMAGED}")
+            raise ContainerError(
+                f"{section}: a constant plane has 1 byte, not {len(body)}; {_DAMAGED}"
+            )
         return np.full((height, width), body[0], np.uint8)
     if code not in _FILTERS:
-        raise ContainerError(f"alpha: filter {code} is not one of 0..{len(_FILTERS)}; {_DAMAGED}")
+        raise ContainerError(
+            f"{section}: filter {code} is not one of 0..{len(_FILTERS)}; {_DAMAGED}"
+        )
     _, plane = _FILTERS[code]
-    residual = np.frombuffer(_inflate(body, height * width), np.uint8)
+    residual = np.frombuffer(_inflate(body, height * width, section), np.uint8)
     return plane(residual.reshape(height, width))
+
+
+def _trial(plane: Plane, code: int, limit: float) -> int:
+    """Return how many bytes a filter comes to by fast deflating, or a number beyond ``limit``."""
+    total = 0
+    for piece in _deflate(plane, code, _TRIAL_LEVEL):
+        total += len(piece)
+        if total > limit:
+            break
+    return total
 
 
 def _deflate(plane: Plane, code: int, level: int) -> Iterator[bytes]:
@@ -72,7 +103,7 @@ def _deflate(plane: Plane, code: int, level: int) -> Iterator[bytes]:
     yield coder.flush()
 
 
-def _inflate(body: bytes, size: int) -> bytearray:
+def _inflate(body: bytes, size: int, section: str) -> bytearray:
     decoder, plane = zlib.decompressobj(_RAW_DEFLATE), bytearray()
     try:
         while not decoder.eof and len(plane) <= size:
@@ -83,10 +114,10 @@ def _inflate(body: bytes, size: int) -> bytearray:
             if not piece and not body and not decoder.eof:
                 break
     except zlib.error as error:
-        raise ContainerError(f"alpha: {error}; {_DAMAGED}") from error
+        raise ContainerError(f"{section}: {error}; {_DAMAGED}") from error
     if len(plane) != size or not decoder.eof or decoder.unused_data:
         raise ContainerError(
-            f"alpha: inflates to {len(plane)}{'' if decoder.eof else ' or more'} bytes with "
+            f"{section}: inflates to {len(plane)}{'' if decoder.eof else ' or more'} bytes with "
             f"{len(decoder.unused_data)} left over, not to {size}; {_DAMAGED}"
         )
     return plane

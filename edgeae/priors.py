@@ -21,14 +21,7 @@ from edgeae.graphs import Graph, only_cpu
 from edgeae.known_answer import index_sha256, known_values
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, none_known, overlay, scatter, scatter_pieces
-from edgeae.refine import (
-    REFINED_BITS_PER_SQUARE,
-    TRIAL_CONTRAST,
-    by_trial,
-    cost_by_position,
-    refined,
-    worth_a_trial,
-)
+from edgeae.refine import REFINED_BITS_PER_SQUARE, refined
 from edgeae.rounding import cheapest, nearest, thresholds
 from edgeae.tile_graphs import GraphPair
 from edgeae.tiles import Tile, needs_tiles, run_all, tiles_of, whole
@@ -227,21 +220,11 @@ class Hyperprior:
             lack *= gains
             return lack
 
-        def round_to(target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+        def round_to(target: NDArray[np.float32]) -> Coded:
             rounder = self._cheapest(self._refined_thresholds)
-            return self._rounded(lambda tile: target[:, *tile.kept], z, rounder, keep=True)
+            return self._rounded(lambda tile: target[:, *tile.kept], first.z, rounder, keep=True)
 
-        def round_by_trial(target: NDArray[np.float32]) -> Coded:
-            if not worth_a_trial(first):
-                return round_to(target, first.z)
-            contrasted = self._hyper_latents(y * np.float32(TRIAL_CONTRAST), quality)
-            return by_trial(
-                (first.z, contrasted),
-                partial(round_to, target),
-                lambda coded: cost_by_position(coded, target, self._masks),
-            )
-
-        return refined(first, missing, (partial(round_to, z=first.z), round_by_trial))
+        return refined(first, missing, round_to)
 
     def _nearest(self, residual: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[np.int16]:
         symbols = nearest(residual, self._scale_tables.VALUE_LIMIT)

@@ -4,6 +4,7 @@ import dataclasses
 import tracemalloc
 import zlib
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgeae.container import (
     ALPHA_MODES,
+    ARRAY_MODE,
     HEADER_BYTES_MAX,
     MAGIC,
     MODES,
@@ -36,14 +38,19 @@ NO_LIMIT = 1 << 32
 @st.composite
 def containers(draw: st.DrawFn) -> Container:
     header = draw(headers)
-    return Container(
+    label = partial(
+        Container,
         header=header,
-        latents=draw(st.binary(max_size=100)),
-        lanes_log2=draw(st.integers(0, 10)),
-        symbols_crc=draw(st.integers(0, 0xFFFF_FFFF)),
         alpha=draw(payloads) if header.mode in ALPHA_MODES else None,
         icc=draw(st.none() | payloads),
         exif=draw(st.none() | payloads),
+    )
+    if header.steps and header.mode != ARRAY_MODE and draw(st.booleans()):
+        return label(colours=draw(payloads))
+    return label(
+        latents=draw(st.binary(max_size=100)),
+        lanes_log2=draw(st.integers(0, 10)),
+        symbols_crc=draw(st.integers(0, 0xFFFF_FFFF)),
     )
 
 
@@ -114,7 +121,13 @@ def test_altered_header_with_right_checksum_raises_only_container_error(
     whole = container.to_bytes()
     size = len(whole) - sum(
         len(body)
-        for body in (container.latents, container.alpha, container.icc, container.exif)
+        for body in (
+            container.latents,
+            container.alpha,
+            container.colours,
+            container.icc,
+            container.exif,
+        )
         if body is not None
     )
     head = bytearray(whole[: size - 4])
@@ -217,7 +230,7 @@ def test_damaged_unknown_section_is_an_error() -> None:
         ({"flags": 0x0F}, "format version 15"),
         ({"flags": 0x91}, "mode 5 is unknown"),
         ({"flags": 0xB1}, "mode 7 is unknown"),
-        ({"flags": 0x41, "table": b"\x01" + entry(0x02, b"?"), "bodies": b"?"}, "type 2 is unkn"),
+        ({"flags": 0x41, "table": b"\x01" + entry(0x03, b"?"), "bodies": b"?"}, "type 3 is unkn"),
     ],
 )
 def test_newer_files_raise_version_error(fields: dict[str, object], message: str) -> None:

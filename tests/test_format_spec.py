@@ -79,7 +79,7 @@ def test_example_decodes_to_the_printed_picture() -> None:
     np.testing.assert_array_equal(symbols, SYMBOLS)
     assert symbols_crc(Z, symbols) == container.symbols_crc
     assert container.alpha is not None
-    np.testing.assert_array_equal(decode_plane(container.alpha, *ALPHA.shape), ALPHA)
+    np.testing.assert_array_equal(decode_plane(container.alpha, *ALPHA.shape, "alpha"), ALPHA)
 
 
 def test_printed_decoder_decodes_the_example() -> None:
@@ -120,7 +120,7 @@ def test_example_is_what_the_code_writes() -> None:
         alpha=alpha,
     )
     assert container.to_bytes() == FILE
-    np.testing.assert_array_equal(decode_plane(encode_plane(ALPHA), *ALPHA.shape), ALPHA)
+    np.testing.assert_array_equal(decode_plane(encode_plane(ALPHA), *ALPHA.shape, "alpha"), ALPHA)
 
 
 def test_table_of_the_example_covers_the_file() -> None:

@@ -36,7 +36,7 @@ def reference_decode(code: int, residual: NDArray[np.uint8]) -> NDArray[np.uint8
 
 @given(planes)
 def test_plane_round_trips(plane: NDArray[np.uint8]) -> None:
-    decoded = decode_plane(encode_plane(plane), *plane.shape)
+    decoded = decode_plane(encode_plane(plane), *plane.shape, "alpha")
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, plane)
 
@@ -44,7 +44,7 @@ def test_plane_round_trips(plane: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize("code", [1, 2, 3, 4])
 @given(residual=planes)
 def test_filters_follow_the_formulas(code: int, residual: NDArray[np.uint8]) -> None:
-    decoded = decode_plane(bytes([code]) + deflate(residual.tobytes()), *residual.shape)
+    decoded = decode_plane(bytes([code]) + deflate(residual.tobytes()), *residual.shape, "alpha")
     np.testing.assert_array_equal(decoded, reference_decode(code, residual))
 
 
@@ -52,7 +52,7 @@ def test_filters_follow_the_formulas(code: int, residual: NDArray[np.uint8]) -> 
 def test_constant_plane_takes_two_bytes(value: int) -> None:
     plane = np.full((300, 400), value, np.uint8)
     assert encode_plane(plane) == bytes([0, value])
-    np.testing.assert_array_equal(decode_plane(bytes([0, value]), 300, 400), plane)
+    np.testing.assert_array_equal(decode_plane(bytes([0, value]), 300, 400, "alpha"), plane)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -65,7 +65,7 @@ def test_ramp_is_predicted(axis: int) -> None:
 @given(st.binary(max_size=60), st.integers(1, 9), st.integers(1, 9))
 def test_arbitrary_bytes_raise_only_container_error(data: bytes, height: int, width: int) -> None:
     with suppress(ContainerError):
-        assert decode_plane(data, height, width).shape == (height, width)
+        assert decode_plane(data, height, width, "alpha").shape == (height, width)
 
 
 @given(planes.filter(lambda plane: len(np.unique(plane)) > 1))
@@ -73,7 +73,7 @@ def test_every_prefix_raises_container_error(plane: NDArray[np.uint8]) -> None:
     data = encode_plane(plane)
     for end in range(len(data)):
         with pytest.raises(ContainerError):
-            decode_plane(data[:end], *plane.shape)
+            decode_plane(data[:end], *plane.shape, "alpha")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_every_prefix_raises_container_error(plane: NDArray[np.uint8]) -> None:
 )
 def test_malformed_plane_raises_container_error(data: bytes, message: str) -> None:
     with pytest.raises(ContainerError, match=message):
-        decode_plane(data, 3, 4)
+        decode_plane(data, 3, 4, "alpha")
 
 
 def test_bomb_stops_at_the_planes_size() -> None:
@@ -99,7 +99,7 @@ def test_bomb_stops_at_the_planes_size() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ContainerError, match="inflates to 65 or more"):
-            decode_plane(bomb, 8, 8)
+            decode_plane(bomb, 8, 8, "alpha")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -109,7 +109,7 @@ def test_small_data_for_a_large_plane_is_refused_without_allocating_it() -> None
     tracemalloc.start()
     try:
         with pytest.raises(ContainerError, match="inflates to 100 bytes"):
-            decode_plane(b"\x04" + deflate(bytes(100)), 16_384, 16_384)
+            decode_plane(b"\x04" + deflate(bytes(100)), 16_384, 16_384, "alpha")
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
         tracemalloc.stop()
@@ -117,7 +117,7 @@ def test_small_data_for_a_large_plane_is_refused_without_allocating_it() -> None
 
 def test_plane_of_several_chunks_round_trips() -> None:
     plane = np.random.default_rng(0).integers(0, 256, (1100, 1100)).astype(np.uint8)
-    np.testing.assert_array_equal(decode_plane(encode_plane(plane), 1100, 1100), plane)
+    np.testing.assert_array_equal(decode_plane(encode_plane(plane), 1100, 1100, "alpha"), plane)
 
 
 @pytest.mark.parametrize("plane", [np.zeros((2, 2)), np.zeros(4, np.uint8), np.zeros((0, 4), "u1")])
@@ -133,5 +133,5 @@ def test_pieces_change_no_byte(chunk: int, monkeypatch: pytest.MonkeyPatch) -> N
         whole = encode_plane(plane)
         monkeypatch.setattr("edgeae.planes._CHUNK_BYTES", chunk)
         assert encode_plane(plane) == whole
-        np.testing.assert_array_equal(decode_plane(whole, 40, 30), plane)
+        np.testing.assert_array_equal(decode_plane(whole, 40, 30, "alpha"), plane)
         monkeypatch.undo()

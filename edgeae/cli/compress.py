@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -161,6 +162,7 @@ def compression(
         start = time.perf_counter()
         if job.target is not None and job.target.suffix.lower() == ARRAY_SUFFIX:
             data = latents_to_npy(encoding.latents)
+            encoding = replace(encoding, colours=None)  # of latents alone is reported below
         else:
             data = codec.file_of(encoding)
         output.write_in_folder(data, job.target, force=force or job.again)
@@ -234,10 +236,14 @@ def _compress_report(
         f"{picture.width}x{picture.height}  {bpp:.3f} bpp  {readable_bytes(size)}  "
         f"{ratio:.3g}x smaller  {milliseconds:.0f} ms{on_provider(codec, codec.encoder_provider)}"
     )
+    exact = encoding.colours is not None
+    if exact:
+        line += "  exact, of few colours"
     fields = {
         "bytes": size,
         "bpp": round(bpp, 6),
         "ratio": round(ratio, 4),
+        "exact": exact,
         "quality": encoding.latents.quality,
         "effort": encoding.effort,
         **report_fields(picture, milliseconds, codec),
@@ -251,7 +257,9 @@ def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
     """Return the report with what the search for a target found."""
     found = f"quality {encoding.latents.quality:g}"
     fields = dict(report.fields)
-    if encoding.psnr_db is not None:
+    if fields["exact"]:
+        fields["psnr_db"] = None  # no infinity in JSON
+    elif encoding.psnr_db is not None:
         found += f"  {encoding.psnr_db:.2f} dB"
         fields["psnr_db"] = round(encoding.psnr_db, 3)
     notes = report.notes if encoding.note is None else (*report.notes, encoding.note)

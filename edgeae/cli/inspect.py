@@ -125,6 +125,7 @@ def _sections(container: Container, size: int) -> dict[str, object]:
     payloads = {
         "latents": container.latents,
         "alpha": container.alpha,
+        "colours": container.colours,
         "icc": container.icc,
         "exif": container.exif,
     }

@@ -1,6 +1,7 @@
 /** Picture to latents to bytes, and back, with the graphs and tables of one bundle. */
 
 import { Bundle, fetchFrom } from "./bundle.js";
+import { decodeColours } from "./colours.js";
 import { readContainer, writeContainer } from "./container.js";
 import { BundleError, ContainerError, DesyncError, ImageError } from "./errors.js";
 import { Graph } from "./graphs.js";
@@ -62,11 +63,15 @@ export class Codec {
    * Return the picture in an .eae file, or of latents in a .npy file.
    *
    * `{ width, height, mode, quality, samples, alpha, icc, exif, symbols, z, milliseconds }`;
-   * of mode F `values` and `shape` instead of `samples`. Throws what `unpack` does.
+   * of mode F `values` and `shape` instead of `samples`; if the file has colours in place of
+   * latents, `colours` too, their number, and no symbols: such a picture is exact and no network
+   * runs. Throws what `unpack` does, but for the ImageError.
    */
   async decompress(data, { maxPixels, onProgress } = {}) {
     const watch = new Stopwatch(onProgress);
-    const { yHat, ...latents } = await this.unpackTimed(data, maxPixels, watch);
+    const found = this.read(data, maxPixels);
+    if (found.colours) return this.paint(found, watch);
+    const { yHat, ...latents } = await this.unpackTimed(found, watch);
     await watch.time("models", () => this.transforms.decoder.open());
     const picture = await watch.time("decoder", () =>
       this.transforms.synthesize(yHat, latents, (done, of) => onProgress?.("decoder", done, of)),
@@ -78,10 +83,16 @@ export class Codec {
    * Return the latents in an .eae or .npy file, without running the decoder.
    *
    * ContainerError, VersionError or DesyncError if the file is damaged, too new or too large,
-   * BundleError if it was made with another bundle.
+   * BundleError if it was made with another bundle, ImageError if it has colours in their place.
    */
   async unpack(data, { maxPixels } = {}) {
-    return this.unpackTimed(data, maxPixels, new Stopwatch());
+    const found = this.read(data, maxPixels);
+    if (found.colours) {
+      throw new ImageError(
+        "the file keeps the colours of its pixels and has no latents; decompress it instead",
+      );
+    }
+    return this.unpackTimed(found, new Stopwatch());
   }
 
   /**
@@ -134,9 +145,35 @@ export class Codec {
     return (await this.quantize(analysis, { quality, onProgress })).file;
   }
 
-  async unpackTimed(data, maxPixels, watch) {
-    const read = isNpy(data) ? this.readLatents : this.decodeContainer;
-    const { found, coded, alpha } = await read.call(this, data, maxPixels, watch);
+  /** Return what a file of this bundle holds; its payloads are not decoded yet. */
+  read(data, maxPixels) {
+    const { bundle, manifest } = this;
+    const found = isNpy(data) ? readNpy(data, maxPixels) : readContainer(data, { maxPixels });
+    this.checkCodingId(found.codingId);
+    if (found.steps !== undefined && found.steps !== bundle.steps) {
+      throw new ContainerError(
+        `coded in ${found.steps} steps, bundle ${manifest.name} has ${bundle.steps}; ` +
+          "the header was altered",
+      );
+    }
+    checkHeader(found, manifest);
+    return found;
+  }
+
+  /** Return the picture of a file that has colours in place of latents. */
+  async paint(found, watch) {
+    const picture = await watch.time("entropy", () => ({
+      ...decodeColours(found.colours, found),
+      alpha: alphaOf(found),
+    }));
+    const none = { symbols: new Int16Array(0), z: new Int16Array(0) };
+    return { ...labelOf(found), ...none, ...picture, milliseconds: watch.milliseconds };
+  }
+
+  async unpackTimed(found, watch) {
+    const [coded, alpha] = found.symbols
+      ? [await this.restoreLatents(found, watch), found.alpha]
+      : [await this.decodeLatents(found, watch), alphaOf(found)];
     const crc = symbolsCrc(coded.z, coded.symbols);
     if (crc !== found.symbolsCrc) {
       const text = (value) => value.toString(16).padStart(8, "0");
@@ -145,35 +182,15 @@ export class Codec {
           "damaged, or this browser computes other scale indexes than the machine that wrote it",
       );
     }
-    const { width, height, mode, icc, exif } = found;
-    return {
-      width,
-      height,
-      mode,
-      quality: found.quality / 100,
-      symbols: coded.symbols,
-      z: coded.z,
-      yHat: coded.yHat,
-      alpha,
-      icc: icc ?? null,
-      exif: exif ?? null,
-    };
+    const { symbols, z, yHat } = coded;
+    return { ...labelOf(found), symbols, z, yHat, alpha };
   }
 
-  async decodeContainer(data, maxPixels, watch) {
-    const { bundle, manifest } = this;
-    const found = readContainer(data, { maxPixels });
-    const { width, height, steps } = found;
-    this.checkCodingId(found.codingId);
-    if (steps !== bundle.steps) {
-      throw new ContainerError(
-        `coded in ${steps} steps, bundle ${manifest.name} has ${bundle.steps}; the header was altered`,
-      );
-    }
-    checkHeader(found, manifest);
-    const padded = manifest.padded(height, width);
+  async decodeLatents(found, watch) {
+    const { manifest } = this;
+    const padded = manifest.padded(found.height, found.width);
     await watch.time("models", () => this.prior.hyperDecoder?.open());
-    const coded = await watch.time("entropy", () =>
+    return watch.time("entropy", () =>
       this.prior.decode(
         new Decoder(found.latents, found.lanesLog2),
         manifest.latentsShape(...padded),
@@ -181,14 +198,10 @@ export class Codec {
         (done, of) => watch.onProgress?.("entropy", done, of),
       ),
     );
-    return { found, coded, alpha: found.alpha ? decodePlane(found.alpha, height, width) : null };
   }
 
-  async readLatents(data, maxPixels, watch) {
+  async restoreLatents(found, watch) {
     const { manifest } = this;
-    const found = readNpy(data, maxPixels);
-    this.checkCodingId(found.codingId);
-    checkHeader(found, manifest);
     const padded = manifest.padded(found.height, found.width);
     const shapes = [manifest.latentsShape(...padded), manifest.hyperShape(...padded)];
     const there = [found.shapes.symbols, found.shapes.z];
@@ -199,12 +212,11 @@ export class Codec {
       );
     }
     await watch.time("models", () => this.prior.hyperDecoder?.open());
-    const coded = await watch.time("entropy", () =>
+    return watch.time("entropy", () =>
       this.prior.restore(found.symbols, found.z, ...shapes, (done, of) =>
         watch.onProgress?.("entropy", done, of),
       ),
     );
-    return { found, coded, alpha: found.alpha };
   }
 
   checkCodingId(codingId) {
@@ -235,4 +247,14 @@ export class Codec {
       exif: analysis.exif || undefined,
     });
   }
+}
+
+/** Return what a file says of its picture. */
+function labelOf({ width, height, mode, quality, icc, exif }) {
+  return { width, height, mode, quality: quality / 100, icc: icc ?? null, exif: exif ?? null };
+}
+
+/** Return the alpha plane of a container, null if it has none. */
+function alphaOf({ alpha, width, height }) {
+  return alpha ? decodePlane(alpha, height, width, "alpha") : null;
 }

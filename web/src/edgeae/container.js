@@ -12,7 +12,8 @@ export const MAX_PIXELS = 268435456; // default limit of what a reader takes on:
 /**
  * Return what `data`, a whole file, holds; every checksum over bytes is verified.
  *
- * The header's fields, and `latents`, `alpha`, `icc`, `exif` as bytes, undefined where absent.
+ * The header's fields, and `latents`, `alpha`, `colours`, `icc`, `exif` as bytes, undefined where
+ * absent; the latents have 0 bytes if there are colours.
  * Order of the checks: header, limit of pixels, lengths, checksums.
  */
 export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
@@ -44,6 +45,7 @@ export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
     ...header,
     latents,
     alpha: bodies.get(head.ALPHA),
+    colours: bodies.get(head.COLOURS),
     icc: bodies.get(head.ICC),
     exif: bodies.get(head.EXIF),
   };
@@ -52,14 +54,18 @@ export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
 /**
  * Return the file of a container; equal containers give equal bytes.
  *
- * `codingId` is 16 hexadecimal digits, `quality` is in hundredths, `latents`, `alpha`, `icc` and
- * `exif` are bytes; the last three may be absent. RangeError if the format does not allow it.
+ * `codingId` is 16 hexadecimal digits, `quality` is in hundredths, `latents`, `alpha`, `colours`,
+ * `icc` and `exif` are bytes; the last four may be absent. RangeError if the format does not allow
+ * it.
  */
 export function writeContainer(container) {
   head.checkFields(container);
   head.checkAlpha(container.mode, container.alpha !== undefined);
+  const latents = { length: container.latents.length, crc: crc16(container.latents) };
+  head.checkColours(container, latents, container.colours !== undefined);
   const further = [
     [head.ALPHA, container.alpha],
+    [head.COLOURS, container.colours],
     [head.ICC, container.icc],
     [head.EXIF, container.exif],
   ].filter(([, body]) => body !== undefined);
@@ -75,11 +81,11 @@ export function writeContainer(container) {
   for (let i = 0; i < 16; i += 2) bytes.push(parseInt(container.codingId.slice(i, i + 2), 16));
   const quality =
     Math.floor(container.quality / 100) + head.FRACTION * (container.quality % 100);
-  for (const value of [quality, container.width, container.height, container.latents.length]) {
+  for (const value of [quality, container.width, container.height, latents.length]) {
     pushVarint(bytes, value);
   }
   pushInteger(bytes, container.symbolsCrc, 4);
-  pushInteger(bytes, crc16(container.latents), 2);
+  pushInteger(bytes, latents.crc, 2);
   if (further.length) bytes.push(further.length);
   for (const [kind, body] of further) {
     bytes.push(kind);

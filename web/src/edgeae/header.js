@@ -12,18 +12,20 @@ export const STEPS_MAX = 15;
 export const LANES_LOG2_MAX = 10;
 export const LENGTH_MAX = 2 ** 31 - 1; // bytes of one payload
 export const ALPHA = 0x01;
+export const COLOURS = 0x02;
 export const ICC = 0x81;
 export const EXIF = 0x82;
 export const HAS_TABLE = 0x40;
 export const HIGH_MODE_BIT = 0x80;
 export const FRACTION = 128; // quality is one varint: whole part + 128 * hundredths
 export const DAMAGED = "the file is damaged, copy it again";
+export const WRITER = "the file's writer is at fault";
 
 const SECTIONS_MAX = 15;
 const ANCILLARY = 0x80; // bit of a section's type: a reader that does not know it skips it
 const HEADER_BYTES_MAX = 192;
 const VARINT_BYTES_MAX = 5;
-const WRITER = "the file's writer is at fault";
+const CRC16_OF_NOTHING = 0xffff;
 
 /** Reads a header front to back and never beyond its end. */
 class Cursor {
@@ -124,6 +126,7 @@ export function readHeader(data) {
     checkRange("hundredths of quality", Math.floor(quality / FRACTION), 0, 99);
     checkFields(header);
     checkAlpha(header.mode, further.some((entry) => entry.kind === ALPHA));
+    checkColours(header, latents, further.some((entry) => entry.kind === COLOURS));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new ContainerError(`header: ${error.message}; ${WRITER}`);
@@ -145,6 +148,30 @@ export function checkFields({ width, height, mode, quality, steps, lanesLog2 }) 
 export function checkAlpha(mode, present) {
   if (present !== (mode === "LA" || mode === "RGBA")) {
     throw new RangeError(`mode ${mode} and ${present ? "an" : "no"} alpha section contradict`);
+  }
+}
+
+/**
+ * Throw RangeError unless colours are there if and only if `latents`, `{ length, crc }`, are not,
+ * and the other fields suit them.
+ */
+export function checkColours({ mode, steps, lanesLog2, symbolsCrc }, latents, present) {
+  if (present !== (latents.length === 0)) {
+    throw new RangeError(
+      `latents of ${latents.length} bytes and ${present ? "a" : "no"} colours section contradict`,
+    );
+  }
+  if (!present) return;
+  if (mode === "F" || steps === 0) {
+    throw new RangeError(`mode ${mode} of ${steps} steps and a colours section contradict`);
+  }
+  for (const [what, value, expected] of [
+    ["lanes_log2", lanesLog2, 0],
+    ["CRC-32 of the symbols", symbolsCrc, 0],
+    ["CRC-16 of the latents", latents.crc, CRC16_OF_NOTHING],
+  ]) {
+    if (value === expected) continue;
+    throw new RangeError(`${what} ${value} is not ${expected} beside a colours section`);
   }
 }
 
@@ -193,7 +220,7 @@ function checkTable(entries) {
     if (length === 0) {
       throw new ContainerError(`header: section type ${kind} has 0 bytes; ${WRITER}`);
     }
-    if (![ALPHA, ICC, EXIF].includes(kind) && !(kind & ANCILLARY)) {
+    if (![ALPHA, COLOURS, ICC, EXIF].includes(kind) && !(kind & ANCILLARY)) {
       throw new VersionError(
         `header: section type ${kind} is unknown and must not be skipped; upgrade edgeae`,
       );

@@ -47,6 +47,11 @@ export interface Latents {
 export interface DecodedPicture extends Latents {
   mode: "L" | "LA" | "RGB" | "RGBA";
   samples: Uint8Array;
+  /**
+   * Length of the palette, if the file has colours in place of latents: samples are then exact,
+   * whatever the quality says, and symbols and z are empty.
+   */
+  colours?: number;
   milliseconds: Milliseconds;
 }
 
@@ -96,7 +101,10 @@ export class Codec {
     options?: { maxPixels?: number; onProgress?: OnProgress },
   ): Promise<DecodedPicture | DecodedArray>;
 
-  /** Promise the latents in a file, without running the decoder. */
+  /**
+   * Promise the latents in a file, without running the decoder.
+   * Rejects as `decompress` does, and with ImageError for a file of colours, which has none.
+   */
   unpack(data: Uint8Array, options?: { maxPixels?: number }): Promise<Latents>;
 
   /** Promise the latents of a picture before rounding; ImageError if the bundle cannot take it. */
@@ -155,8 +163,11 @@ export interface LatentsRecord {
 
 /** A file's header and payloads; sections that it does not have are undefined. */
 export interface Container extends Header {
+  /** Of 0 bytes if and only if there are colours. */
   latents: Uint8Array;
   alpha?: Uint8Array;
+  /** A palette and a plane of its indexes, in place of latents. */
+  colours?: Uint8Array;
   icc?: Uint8Array;
   exif?: Uint8Array;
 }

@@ -47,11 +47,16 @@ export function isGrey(samples, channels) {
   return true;
 }
 
+/** Return the channels of a picture's samples, which alpha is not one of. */
+export function channelsOf(mode) {
+  return mode.startsWith("L") ? 1 : 3;
+}
+
 /**
  * Return the picture's own samples of padded decoder output, as its mode has them: 1 or 3 channels.
  */
 export function decoderOutput(pixels, channels, paddedWidth, { width, height, mode }) {
-  const wanted = mode.startsWith("L") ? 1 : 3;
+  const wanted = channelsOf(mode);
   const samples = new Uint8Array(width * height * wanted);
   for (let i = 0, at = 0; i < height; i++) {
     for (let from = i * paddedWidth * channels, j = 0; j < width; j++, from += channels) {

@@ -1,4 +1,4 @@
-/** Lossless coding of the alpha plane: docs/FORMAT.md, section 8. */
+/** Lossless coding of a plane, alpha or indexes of colours: docs/FORMAT.md, section 8. */
 
 import { concatenated } from "./container.js";
 import { ContainerError } from "./errors.js";
@@ -8,25 +8,33 @@ import { DeflateError, inflate } from "./inflate.js";
 const CONSTANT = 0;
 const FILTERS = [1, 2, 3, 4];
 
-/** Return the height x width plane that `data` codes; ContainerError if it is not one. */
-export function decodePlane(data, height, width) {
+/**
+ * Return the height x width plane that `data` codes; ContainerError, which names `section`, if it
+ * is not one.
+ */
+export function decodePlane(data, height, width, section) {
+  if (data.length === 0) {
+    throw new ContainerError(`${section}: a plane has at least 2 bytes, not 0; ${DAMAGED}`);
+  }
   const [filter] = data;
   const body = data.subarray(1);
   if (filter === CONSTANT) {
     if (body.length !== 1) {
-      throw new ContainerError(`alpha: a constant plane has 1 byte, not ${body.length}; ${DAMAGED}`);
+      throw new ContainerError(
+        `${section}: a constant plane has 1 byte, not ${body.length}; ${DAMAGED}`,
+      );
     }
     return new Uint8Array(height * width).fill(body[0]);
   }
   if (!FILTERS.includes(filter)) {
-    throw new ContainerError(`alpha: filter ${filter} is not one of 0..4; ${DAMAGED}`);
+    throw new ContainerError(`${section}: filter ${filter} is not one of 0..4; ${DAMAGED}`);
   }
   let plane;
   try {
     plane = inflate(body, height * width);
   } catch (error) {
     if (!(error instanceof DeflateError)) throw error;
-    throw new ContainerError(`alpha: ${error.message}; ${DAMAGED}`);
+    throw new ContainerError(`${section}: ${error.message}; ${DAMAGED}`);
   }
   // Bytes of a typed array wrap, as the format has it.
   if (filter === 2 || filter === 4) {

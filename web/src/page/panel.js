@@ -21,7 +21,7 @@ export function sizes({ width, height }, file, psnr, jpeg) {
 
 /** Say what is known; the table of an encoded photo has the size already. */
 export function about(size, picture, source) {
-  const { width, height, mode, quality, shape, model, precision, icc, exif } = picture;
+  const { width, height, mode, quality, shape, colours, model, precision, icc, exif } = picture;
   const facts = shape
     ? [["Array", `${shape.join(" × ")}, float32`]]
     : [["Picture", `${width} × ${height}, ${mode}`]];
@@ -29,9 +29,9 @@ export function about(size, picture, source) {
   if (size) {
     const rate = bitsPerPixel(size, width, height).toFixed(3);
     facts.push(["File", words.bytes(size)], [shape ? "Bits a value" : "Bits a pixel", rate]);
-    facts.push(["Quality", String(quality)]);
+    facts.push(colours ? ["Colours", `${colours}, exact`] : ["Quality", String(quality)]);
   }
-  facts.push(["Model", `${model}, ${precision.decoder}`]);
+  facts.push(["Model", `${model}, ${colours ? "not run" : precision.decoder}`]);
   const kept = [icc && "colour profile", exif && "Exif"].filter(Boolean);
   if (kept.length) facts.push(["Also holds", kept.join(", ")]);
   $("about").replaceChildren(

@@ -22,6 +22,12 @@ const CONTAINER = {
   icc: Uint8Array.of(9),
   exif: Uint8Array.of(8, 8),
 };
+const COLOURS = {
+  ...CONTAINER,
+  symbolsCrc: 0,
+  latents: new Uint8Array(0),
+  colours: Uint8Array.of(0, 1, 2, 3, 0, 0),
+};
 const HEADER_BYTES = 54;
 
 test("checksums are those of the format", () => {
@@ -31,9 +37,15 @@ test("checksums are those of the format", () => {
 
 test("a container is read as it was written", () => {
   const { further, size, ...read } = readContainer(writeContainer(CONTAINER));
-  assert.deepEqual(read, CONTAINER);
+  assert.deepEqual(read, { ...CONTAINER, colours: undefined });
   assert.equal(size, HEADER_BYTES);
   assert.equal(further.length, 3);
+});
+
+test("a container of colours is read as it was written", () => {
+  const { further, size, ...read } = readContainer(writeContainer(COLOURS));
+  assert.deepEqual(read, COLOURS);
+  assert.deepEqual(further.map(({ kind }) => kind), [0x01, 0x02, 0x81, 0x82]);
 });
 
 test("every prefix, and a byte more, is a ContainerError", () => {
@@ -64,7 +76,7 @@ const FOREIGN = [
   ["width 0", (head) => head.splice(20, 2, 0), ContainerError, /width 0/],
   ["a needless byte", (head) => head.splice(20, 2, 0xac, 0x82, 0), ContainerError, /needless/],
   ["a varint of 6 bytes", (head) => head.splice(20, 2, 255, 255, 255, 255, 255, 1), ContainerError, /beyond 5/],
-  ["an unknown critical section", (head) => (head[32] = 0x02), VersionError, /type 2/],
+  ["an unknown critical section", (head) => (head[32] = 0x03), VersionError, /type 3/],
   ["sections that do not ascend", (head) => (head[38] = 0x01), ContainerError, /ascend/],
   ["no alpha though the mode has it", (head) => (head[32] = 0x80), ContainerError, /no alpha/],
   ["16 sections", (head) => (head[31] = 16), ContainerError, /16 sections|needs/],
@@ -101,6 +113,11 @@ test("what the format does not allow is not written", () => {
   for (const change of [{ width: 0 }, { quality: 10001 }, { steps: 16 }, { mode: "RGB" }, { mode: "X" }]) {
     assert.throws(() => writeContainer({ ...CONTAINER, ...change }), RangeError);
   }
+  const { latents } = CONTAINER;
+  for (const change of [{ latents }, { steps: 0 }, { lanesLog2: 1 }, { symbolsCrc: 1 }]) {
+    assert.throws(() => writeContainer({ ...COLOURS, ...change }), RangeError);
+  }
+  assert.throws(() => writeContainer({ ...COLOURS, colours: undefined }), /no colours/);
 });
 
 /** Return the file with its header changed and a checksum that fits. */

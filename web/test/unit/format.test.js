@@ -50,7 +50,7 @@ test("the example's header, symbols and alpha are read", async () => {
   assert.deepEqual(Array.from(z), EXAMPLE.z.flat(2));
   assert.deepEqual(Array.from(symbols), EXAMPLE.symbols.flat(2));
   assert.equal(symbolsCrc(z, symbols), container.symbolsCrc);
-  const plane = decodePlane(container.alpha, EXAMPLE.height, EXAMPLE.width);
+  const plane = decodePlane(container.alpha, EXAMPLE.height, EXAMPLE.width, "alpha");
   assert.deepEqual(Array.from(plane), EXAMPLE.alpha.flat());
 });
 

@@ -35,17 +35,19 @@ test("planes come back, whatever their filter", async () => {
   const [width, height] = [7, 5];
   const gradient = Uint8Array.from({ length: 35 }, (_, i) => 40 * (i % width) + 9 * Math.floor(i / width));
   for (const plane of [gradient, new Uint8Array(35).fill(3), Uint8Array.from(NOISE.subarray(0, 35))]) {
-    assert.deepEqual(decodePlane(await encodePlane(plane, width), height, width), plane);
+    assert.deepEqual(decodePlane(await encodePlane(plane, width), height, width, "alpha"), plane);
   }
 });
 
 test("a plane of another size or an unknown filter is a ContainerError", () => {
   const body = zlib.deflateRawSync(Buffer.alloc(35));
-  assert.equal(decodePlane(Uint8Array.of(4, ...body), 5, 7).length, 35);
-  for (const data of [Uint8Array.of(5, ...body), Uint8Array.of(1, ...body, 0), Uint8Array.of(0), Uint8Array.of(0, 1, 2)]) {
-    assert.throws(() => decodePlane(data, 5, 7), ContainerError);
+  assert.equal(decodePlane(Uint8Array.of(4, ...body), 5, 7, "alpha").length, 35);
+  for (const data of [[], [5, ...body], [1, ...body, 0], [0], [0, 1, 2]]) {
+    const plane = Uint8Array.from(data);
+    assert.throws(() => decodePlane(plane, 5, 7, "alpha"), ContainerError);
+    assert.throws(() => decodePlane(plane, 5, 7, "colours"), /^ContainerError: colours: /);
   }
-  assert.throws(() => decodePlane(Uint8Array.of(1, ...body), 5, 6), ContainerError);
+  assert.throws(() => decodePlane(Uint8Array.of(1, ...body), 5, 6, "alpha"), /alpha: inflates/);
 });
 
 test("a PNG holds samples, alpha, profile and Exif as they are", async () => {
