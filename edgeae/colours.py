@@ -43,7 +43,7 @@ def indexed(pixels: NDArray[np.uint8]) -> Indexed | None:
 def encode_colours(picture: Indexed, limit: int) -> bytes | None:
     """Return ``picture`` coded in at most ``limit`` bytes, or None if it takes more."""
     head = bytes([len(picture.palette) - 1]) + picture.palette.tobytes()
-    plane = encode_plane_within(picture.indexes, limit - len(head))
+    plane = encode_plane_within(_packed(picture.indexes, len(picture.palette)), limit - len(head))
     return None if plane is None else head + plane
 
 
@@ -66,12 +66,16 @@ def decode_colours(data: bytes, height: int, width: int, mode: str) -> NDArray[n
     numbers = _numbers(palette) if each else palette
     if (numbers[1:] <= numbers[:-1]).any():
         raise ContainerError("colours: they do not ascend; the file's writer is at fault")
-    indexes = decode_plane(data[1 + size :], height, width, _SECTION)
+    bits = _bits(count)
+    plane = decode_plane(data[1 + size :], height, -(-width * bits // 8), _SECTION)
+    indexes = _unpacked(plane, bits)
+    if indexes[:, width:].any():
+        raise ContainerError("colours: bits beyond the last column; the file's writer is at fault")
     if indexes.max() >= count:
         raise ContainerError(
             f"colours: index {indexes.max()} is not below {count}; the file's writer is at fault"
         )
-    return palette[indexes]
+    return palette[indexes[:, :width]]
 
 
 def _indexed_grey(pixels: NDArray[np.uint8]) -> Indexed:
@@ -93,6 +97,31 @@ def _indexed_rgb(pixels: NDArray[np.uint8]) -> Indexed | None:
         indexes[rows] = np.searchsorted(numbers, _numbers(pixels[rows]))
     palette = np.stack([numbers >> 16, numbers >> 8 & 0xFF, numbers & 0xFF], axis=1)
     return Indexed(palette.astype(np.uint8), indexes)
+
+
+def _bits(count: int) -> int:
+    """Return the bits of an index: whole ones in each byte, so that rows deflate well."""
+    return next(bits for bits in (1, 2, 4, 8) if count <= 1 << bits)
+
+
+def _packed(indexes: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Return rows of bytes, several indexes in each if there are few colours, the first on top."""
+    bits = _bits(count)
+    each = 8 // bits
+    filled = np.pad(indexes, ((0, 0), (0, -indexes.shape[1] % each)))
+    packed = np.zeros((len(indexes), filled.shape[1] // each), np.uint8)
+    for place in range(each):
+        packed |= filled[:, place::each] << np.uint8(8 - bits * (place + 1))
+    return packed
+
+
+def _unpacked(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Return what `_packed` took, with the indexes that fill up the last byte of a row."""
+    each = 8 // bits
+    indexes = np.empty((len(packed), packed.shape[1] * each), np.uint8)
+    for place in range(each):
+        indexes[:, place::each] = packed >> np.uint8(8 - bits * (place + 1)) & ((1 << bits) - 1)
+    return indexes
 
 
 def _blocks(pixels: NDArray[np.uint8]) -> Iterator[slice]:

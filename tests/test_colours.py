@@ -98,10 +98,12 @@ def test_257th_colour_is_too_many_wherever_it_is() -> None:
     ("mode", "data", "pixels"),
     [
         ("L", body([[7]], b"\x00\x00"), [[7, 7, 7], [7, 7, 7]]),
-        ("LA", body([[7], [9]], deflated(b"\0\1\0\1\0\1")), [[7, 9, 7], [9, 7, 9]]),
+        ("LA", body([[7], [9]], deflated(b"\x40\xa0")), [[7, 9, 7], [9, 7, 9]]),
+        ("L", body([[k] for k in range(17)], deflated(bytes(range(6)))), [[0, 1, 2], [3, 4, 5]]),
+        ("L", body([[k] for k in range(5)], deflated(b"\x01\x20\x34\x00")), [[0, 1, 2], [3, 4, 0]]),
         (
             "RGB",  # the second colour is not used
-            body([[0, 0, 255], [0, 1, 0], [1, 0, 0]], deflated(b"\0\2\0\2\0\2")),
+            body([[0, 0, 255], [0, 1, 0], [1, 0, 0]], deflated(b"\x20\x88")),
             [[[0, 0, 255], [1, 0, 0], [0, 0, 255]], [[1, 0, 0], [0, 0, 255], [1, 0, 0]]],
         ),
     ],
@@ -118,9 +120,11 @@ def test_sections_made_by_hand_decode(mode: str, data: bytes, pixels: list[Any])
         (body([[1, 2, 3]], b""), "a plane has at least 2 bytes, not 0"),
         (body([[1, 2, 3], [1, 2, 3]], b"\x00\x00"), "do not ascend"),
         (body([[1, 2, 3], [1, 1, 255]], b"\x00\x00"), "do not ascend"),
-        (body([[1, 2, 3]], b"\x00\x01"), "index 1 is not below 1"),
-        (body([[1, 2, 3]], deflated(bytes(5))), "inflates to 5 bytes"),
-        (body([[1, 2, 3]], deflated(bytes(7))), "inflates to 7 bytes|inflates to 7 or more"),
+        (body([[1, 2, 3]], b"\x00\x80"), "index 1 is not below 1"),
+        (body([[1, 2, 3]], b"\x00\x10"), "bits beyond the last column"),
+        (body([[1, 2, k] for k in range(5)], b"\x00\x50"), "index 5 is not below 5|bits beyond"),
+        (body([[1, 2, 3]], deflated(bytes(1))), "inflates to 1 bytes"),
+        (body([[1, 2, 3]], deflated(bytes(3))), "inflates to 3 bytes|inflates to 3 or more"),
         (body([[1, 2, 3]], b"\x05abc"), "filter 5"),
     ],
 )

@@ -24,7 +24,9 @@ export function decodeColours(data, { width, height, mode }) {
   }
   const palette = data.subarray(1, start);
   checkAscent(palette, channels);
-  const indexes = decodePlane(data.subarray(start), height, width, "colours");
+  const bits = [1, 2, 4, 8].find((some) => count <= 1 << some);
+  const plane = decodePlane(data.subarray(start), height, Math.ceil((width * bits) / 8), "colours");
+  const indexes = unpacked(plane, bits, height, width);
   const wrong = indexes.find((index) => index >= count);
   if (wrong !== undefined) {
     throw new ContainerError(`colours: index ${wrong} is not below ${count}; ${WRITER}`);
@@ -40,6 +42,22 @@ function checkAscent(palette, channels) {
     if (number <= before) throw new ContainerError(`colours: they do not ascend; ${WRITER}`);
     before = number;
   }
+}
+
+/** Return the indexes of a plane that has several in each byte, the first on top. */
+function unpacked(plane, bits, height, width) {
+  const indexes = new Uint8Array(height * width);
+  const each = 8 / bits;
+  const across = plane.length / height;
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < across * each; column++) {
+      const byte = plane[row * across + Math.floor(column / each)];
+      const index = (byte >> (8 - bits * ((column % each) + 1))) & ((1 << bits) - 1);
+      if (column < width) indexes[row * width + column] = index;
+      else if (index) throw new ContainerError(`colours: bits beyond the last column; ${WRITER}`);
+    }
+  }
+  return indexes;
 }
 
 function painted(indexes, palette, channels) {

@@ -52,9 +52,16 @@ function fileOf(fields, sections, latents = []) {
   return Uint8Array.from([...head, ...latents, ...sections.flatMap(([, body]) => [...body])]);
 }
 
-/** Return the bytes of a colours section; the plane has filter 1. */
-function coloursOf(palette, indexes) {
-  const stream = zlib.deflateRawSync(Uint8Array.from(indexes));
+/** Return the bytes of a colours section of up to 16 colours; the plane has filter 1. */
+function coloursOf(palette, indexes, width = 3) {
+  const bits = [1, 2, 4].find((some) => palette.length <= 2 ** some);
+  const rows = [];
+  for (let start = 0; start < indexes.length; start += width) {
+    const row = indexes.slice(start, start + width);
+    const text = row.map((index) => index.toString(2).padStart(bits, "0")).join("");
+    rows.push(...text.match(/.{1,8}/g).map((byte) => parseInt(byte.padEnd(8, "0"), 2)));
+  }
+  const stream = zlib.deflateRawSync(Uint8Array.from(rows));
   return [palette.length - 1, ...palette.flat(), 1, ...stream];
 }
 
@@ -134,6 +141,16 @@ test("one colour, in a constant plane", async () => {
   assert.deepEqual(picture.samples, Uint8Array.from({ length: 180000 }, (_, i) => 7 + (i % 3)));
 });
 
+test("more colours take more bits of an index", async () => {
+  for (const count of [1, 2, 3, 4, 5, 16]) {
+    const palette = Array.from({ length: count }, (_, i) => [3 * i]);
+    const indexes = Array.from({ length: 22 }, (_, i) => (7 * i) % count);
+    const section = coloursOf(palette, indexes, 11);
+    const picture = await codec.decompress(file({ width: 11 }, [COLOURS, section]));
+    assert.deepEqual(picture.samples, Uint8Array.from(indexes.map((index) => 3 * index)));
+  }
+});
+
 test("256 colours, grey or not, in a plane that is predicted", async () => {
   const residuals = zlib.deflateRawSync(new Uint8Array(512).fill(1)); // of filter 2: a ramp a row
   for (const [mode, bytesOfColour] of [["L", (i) => [i]], ["RGB", (i) => [i >> 4, 255 - i, i]]]) {
@@ -152,14 +169,15 @@ const WRONG = [
   ["greys that do not ascend", {}, coloursOf([[10], [10], [255]], INDEXES), /: they do not ascend/],
   ["triples that do not", { mode: "RGB" }, coloursOf(MIXED, INDEXES), /: they do not ascend/],
   ["an index beyond the colours", {}, coloursOf(GREYS, [0, 1, 2, 3, 1, 0]), /^colours: index 3/],
-  ["a constant index beyond the colours", {}, [0, 7, 0, 1], /^colours: index 1 is not below 1/],
+  ["bits beyond the last column", {}, [0, 7, 0, 1], /^colours: bits beyond the last column/],
+  ["a constant index beyond the colours", {}, [0, 7, 0, 0x80], /^colours: index 1 is not below 1/],
   ["fewer bytes than the colours take", {}, [255, 1, 2, 3], /^colours: 256 take 257 bytes, 4/],
   ["one byte", { mode: "RGB" }, [0], /^colours: 1 take 4 bytes, 1 are there/],
   ["no plane", {}, [0, 7], /^colours: a plane has at least 2 bytes/],
   ["a constant plane without its byte", {}, [0, 7, 0], /^colours: a constant plane has 1 byte/],
   ["an unknown filter", {}, [0, 7, 5, 0], /^colours: filter 5/],
-  ["a plane too small", {}, coloursOf(GREYS, INDEXES.slice(1)), /^colours: inflates to 5/],
-  ["a plane too large", {}, coloursOf(GREYS, [...INDEXES, 0]), /^colours: inflates to more than 6/],
+  ["a plane too small", {}, coloursOf(GREYS, INDEXES.slice(3)), /^colours: inflates to 1/],
+  ["a plane too large", {}, coloursOf(GREYS, [...INDEXES, 0]), /^colours: inflates to more than 2/],
   ["a plane with bytes behind it", {}, [...good, 0], /^colours: 1 bytes follow/],
   ["lanes", { lanesLog2: 1 }, good, /^header: lanes_log2 1 is not 0/],
   ["a checksum of symbols", { crc32: 1 }, good, /^header: CRC-32 of the symbols 1 is not 0/],
@@ -225,7 +243,7 @@ test("who asks for latents is told that there are none", async () => {
 });
 
 test("a section is decoded without its file", () => {
-  const section = Uint8Array.from(coloursOf(REDS, INDEXES));
+  const section = Uint8Array.from(coloursOf(REDS, INDEXES, 2));
   const { samples, colours } = decodeColours(section, { width: 2, height: 3, mode: "RGB" });
   assert.deepEqual([samples.length, colours], [18, 3]);
 });
