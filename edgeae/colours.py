@@ -75,7 +75,7 @@ def decode_colours(data: bytes, height: int, width: int, mode: str) -> NDArray[n
         raise ContainerError(
             f"colours: index {indexes.max()} is not below {count}; the file's writer is at fault"
         )
-    return palette[indexes[:, :width]]
+    return _looked_up(palette, indexes[:, :width])
 
 
 def _indexed_grey(pixels: NDArray[np.uint8]) -> Indexed:
@@ -83,7 +83,7 @@ def _indexed_grey(pixels: NDArray[np.uint8]) -> Indexed:
     for rows in _blocks(pixels):
         present[pixels[rows]] = True
     place = (np.cumsum(present) - 1).astype(np.uint8)
-    return Indexed(np.flatnonzero(present).astype(np.uint8), place[pixels])
+    return Indexed(np.flatnonzero(present).astype(np.uint8), _looked_up(place, pixels))
 
 
 def _indexed_rgb(pixels: NDArray[np.uint8]) -> Indexed | None:
@@ -107,6 +107,8 @@ def _bits(count: int) -> int:
 def _packed(indexes: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     """Return rows of bytes, several indexes in each if there are few colours, the first on top."""
     bits = _bits(count)
+    if bits == 8:
+        return indexes
     each = 8 // bits
     filled = np.pad(indexes, ((0, 0), (0, -indexes.shape[1] % each)))
     packed = np.zeros((len(indexes), filled.shape[1] // each), np.uint8)
@@ -117,6 +119,8 @@ def _packed(indexes: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
 
 def _unpacked(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     """Return what `_packed` took, with the indexes that fill up the last byte of a row."""
+    if bits == 8:
+        return packed
     each = 8 // bits
     indexes = np.empty((len(packed), packed.shape[1] * each), np.uint8)
     for place in range(each):
@@ -124,8 +128,15 @@ def _unpacked(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     return indexes
 
 
+def _looked_up(table: NDArray[np.uint8], indexes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    found = np.empty((*indexes.shape, *table.shape[1:]), np.uint8)
+    for rows in _blocks(indexes):  # numpy makes eight bytes of each index
+        found[rows] = table[indexes[rows]]
+    return found
+
+
 def _blocks(pixels: NDArray[np.uint8]) -> Iterator[slice]:
-    """Yield slices of rows, some at a time: numbers of all pixels would take much memory."""
+    """Yield slices of rows, some at a time: what is made of all at once would take much memory."""
     step = max(1, _BLOCK_PIXELS // pixels.shape[1])
     for top in range(0, len(pixels), step):
         yield slice(top, top + step)
