@@ -111,7 +111,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--published", type=Path, help="curves of papers, on the same pictures")
     parser.add_argument("--threads", type=int, default=1, help="threads of edgeae")
     parser.add_argument("--effort", type=int, default=1, help="effort of edgeae")
-    parser.add_argument("--precision", default="auto", help="precision of edgeae")
+    parser.add_argument("--precision", default="fp32", help="of edgeae: fp32, int8 or auto")
     return parser.parse_args(arguments)
 
 
