@@ -90,8 +90,14 @@ def test_small_photo_bundle_is_nearly_as_good() -> None:
         photo.decompress(data)
 
 
-@pytest.mark.parametrize(("size", "lost", "share"), [(2800, 0.0435, 0.95), (5300, 0.0208, 0.9)])
-def test_vivid_keeps_more_structure_in_as_many_bytes(size: int, lost: float, share: float) -> None:
+# 1 - MS-SSIM of photo-vivid and of photo at most, and of the former as a share of the latter.
+@pytest.mark.parametrize(
+    ("size", "lost", "lost_by_photo", "share"),
+    [(2800, 0.0431, 0.0459, 0.95), (5300, 0.0205, 0.0226, 0.92)],
+)
+def test_vivid_keeps_more_structure_in_as_many_bytes(
+    size: int, lost: float, lost_by_photo: float, share: float
+) -> None:
     pixels = _cat()
     files = [
         (c, c.compress(pixels, edgeae.TargetSize(size))) for c in _codecs("photo-vivid", "photo")
@@ -99,6 +105,7 @@ def test_vivid_keeps_more_structure_in_as_many_bytes(size: int, lost: float, sha
     assert all(len(data) <= size for _, data in files)
     vivid, photo = (1 - ms_ssim(pixels, codec.decompress(data)) for codec, data in files)
     assert vivid < lost
+    assert photo < lost_by_photo
     assert vivid < share * photo
 
 
