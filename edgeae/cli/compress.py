@@ -257,10 +257,9 @@ def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
     """Return the report with what the search for a target found."""
     found = f"quality {encoding.latents.quality:g}"
     fields = dict(report.fields)
-    if fields["exact"]:
-        fields["psnr_db"] = None  # no infinity in JSON
-    elif encoding.psnr_db is not None:
-        found += f"  {encoding.psnr_db:.2f} dB"
-        fields["psnr_db"] = round(encoding.psnr_db, 3)
+    if encoding.psnr_db is not None:
+        exact = bool(fields["exact"])  # infinite then, which JSON has no number for
+        found += "" if exact else f"  {encoding.psnr_db:.2f} dB"
+        fields["psnr_db"] = None if exact else round(encoding.psnr_db, 3)
     notes = report.notes if encoding.note is None else (*report.notes, encoding.note)
     return batch.Report(f"{report.line}  {found}", fields, notes)
