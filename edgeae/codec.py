@@ -406,7 +406,7 @@ class Codec:
         header = read_header(data)
         if region is not None or self.is_large(header.width, header.height):
             return self.decompress_strips(data, region=region, max_pixels=max_pixels).array()
-        return self._transforms.input.to_array(self._synthesize([self._open(data, max_pixels)])[0])
+        return self._transforms.input.to_array(self._read_file(data, max_pixels))
 
     def decompress_many(
         self, files: Iterable[bytes], *, max_pixels: int = MAX_PIXELS
@@ -426,7 +426,7 @@ class Codec:
         header = read_header(data)
         if region is not None or self.is_large(header.width, header.height):
             return self.decompress_strips(data, region=region, max_pixels=max_pixels).picture()
-        return picture_in(self._synthesize([self._open(data, max_pixels)])[0])
+        return picture_in(self._read_file(data, max_pixels))
 
     def decompress_strips(
         self, data: bytes, *, region: Region | None = None, max_pixels: int = MAX_PIXELS
@@ -454,6 +454,9 @@ class Codec:
     def check_coding_id(self, coding_id: bytes) -> None:
         """Raise BundleError unless files with this coding id were made for this bundle."""
         check_coding_id(coding_id, self.bundle)
+
+    def _read_file(self, data: bytes, max_pixels: int) -> Source:
+        return self._synthesize([self._open(data, max_pixels)])[0]
 
     def _open(self, data: bytes, max_pixels: int) -> Opened:
         input = self._transforms.input

@@ -170,12 +170,15 @@ class SourceEncoder:
         except BoundError:
             if few is None:
                 raise
-            best = self.at_quality([picture], QUALITY_MAX / 100, trials.effort)[0]
-            decoded = render(best.coded.y_hat, QUALITY_MAX, picture.height, picture.width)
-            highest = psnr_db(picture.pixels, decoded)
-            if best.colours is None or highest > target.psnr_db:
+            best = trials.coded(QUALITY_MAX, trials.effort)
+            latents = self._latents(Label.of(picture), QUALITY_MAX / 100, best)
+            if _smaller(few, latents, best) is None:
                 raise
-            return Reached(QUALITY_MAX, best.coded, psnr_db=highest)
+            decoded = render(best.y_hat, QUALITY_MAX, picture.height, picture.width)
+            highest = psnr_db(picture.pixels, decoded)
+            if highest > target.psnr_db:
+                raise
+            return Reached(QUALITY_MAX, best, psnr_db=highest)
 
     def _colours(self, source: Source) -> Indexed | None:
         """Return the pixels of a picture of few colours, if files may hold them as they are.

@@ -29,10 +29,7 @@ _DAMAGED = "the file is damaged, copy it again"
 
 def encode_plane(plane: Plane) -> bytes:
     """Return ``plane``, (H, W) uint8 with H, W >= 1, coded with the filter that suits it best."""
-    coded = encode_plane_within(plane, math.inf)
-    if coded is None:
-        raise AssertionError("no plane is too large for no limit")
-    return coded
+    return _coded(plane, _trials(plane, math.inf))
 
 
 def encode_plane_within(plane: Plane, limit: float) -> bytes | None:
@@ -40,16 +37,10 @@ def encode_plane_within(plane: Plane, limit: float) -> bytes | None:
 
     Where it is far from that, little of ``plane`` is looked at.
     """
-    if plane.dtype != np.uint8 or plane.ndim != 2 or not plane.size:
-        raise TypeError(f"plane is {plane.dtype} {plane.shape}, not uint8 of two dimensions")
-    if plane.min() == plane.max():
-        coded = bytes([_CONSTANT, plane[0, 0]])
-        return coded if len(coded) <= limit else None
-    trials = {code: _trial(plane, code, _TRIAL_SLACK * limit) for code in _FILTERS}
-    code = min(trials, key=trials.__getitem__)
-    if trials[code] > _TRIAL_SLACK * limit:
+    trials = _trials(plane, _TRIAL_SLACK * limit)
+    if min(trials.values()) > _TRIAL_SLACK * limit:
         return None
-    coded = b"".join([bytes([code]), *_deflate(plane, code, _LEVEL)])
+    coded = _coded(plane, trials)
     return coded if len(coded) <= limit else None
 
 
@@ -79,6 +70,22 @@ def decode_plane(data: bytes, height: int, width: int, section: str) -> Plane:
     _, plane = _FILTERS[code]
     residual = np.frombuffer(_inflate(body, height * width, section), np.uint8)
     return plane(residual.reshape(height, width))
+
+
+def _trials(plane: Plane, limit: float) -> dict[int, int]:
+    """Return about how many bytes each filter comes to, or a number beyond ``limit``."""
+    if plane.dtype != np.uint8 or plane.ndim != 2 or not plane.size:
+        raise TypeError(f"plane is {plane.dtype} {plane.shape}, not uint8 of two dimensions")
+    if plane.min() == plane.max():
+        return {_CONSTANT: 2}
+    return {code: _trial(plane, code, limit) for code in _FILTERS}
+
+
+def _coded(plane: Plane, trials: dict[int, int]) -> bytes:
+    code = min(trials, key=trials.__getitem__)
+    if code == _CONSTANT:
+        return bytes([code, plane[0, 0]])
+    return b"".join([bytes([code]), *_deflate(plane, code, _LEVEL)])
 
 
 def _trial(plane: Plane, code: int, limit: float) -> int:

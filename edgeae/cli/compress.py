@@ -258,7 +258,7 @@ def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
     found = f"quality {encoding.latents.quality:g}"
     fields = dict(report.fields)
     if encoding.psnr_db is not None:
-        exact = bool(fields["exact"])  # infinite then, which JSON has no number for
+        exact = encoding.colours is not None  # infinite then, which JSON has no number for
         found += "" if exact else f"  {encoding.psnr_db:.2f} dB"
         fields["psnr_db"] = None if exact else round(encoding.psnr_db, 3)
     notes = report.notes if encoding.note is None else (*report.notes, encoding.note)

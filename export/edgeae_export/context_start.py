@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from edgeae_export import ridge
 from edgeae_export.networks.layers import neighbours
 from edgeae_export.networks.photo import (
     ANCHOR_STEP,
@@ -67,9 +68,8 @@ def _weights(known: Tensor, wanted: Tensor, scale: Tensor, mask: Tensor) -> Tens
         sharp = 1 / scale[:, here][..., channel].reshape(-1, 1)  # counts more where more is known
         inputs = around[:, here].flatten(0, 1) * sharp
         outputs = wanted[:, here][..., channel].reshape(-1, 1) * sharp
-        gram = (inputs.T @ inputs).double()
-        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-        weights.append(torch.linalg.solve(gram, (inputs.T @ outputs).double())[:, 0])
+        gram, cross = (inputs.T @ inputs).double(), (inputs.T @ outputs).double()
+        weights.append(ridge.solve(gram, cross, RIDGE)[:, 0])
     return torch.stack(weights).float()
 
 

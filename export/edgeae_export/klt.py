@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edgeae_export import ridge
 from edgeae_export.networks.layers import neighbours, space_to_depth
 from edgeae_export.networks.photo import (
     GREY,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 STEP = 5.1  # grey levels times sqrt(lambda): the best uniform step for bpp + lambda * MSE
 PATCHES = 131_072  # for the covariance; a quarter of them for the least squares
 BATCH = 32  # crops
+RIDGE = 1e-4  # of the mean square of the inputs
 DEAD_ZONE = 0.4  # rounding offset of the mild dead zone in the least squares
 
 
@@ -93,6 +95,5 @@ def overlap_weights(
             flat = around.reshape(-1, 9 * overlap).double()
             gram += flat.T @ flat
             cross += flat.T @ missing.reshape(len(flat), -1).double()
-        ridge = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-        total += torch.linalg.solve(gram + ridge, cross).T
+        total += ridge.solve(gram, cross, RIDGE).T
     return (total / len(steps)).float()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from edgeae.errors import BoundError
-from edgeae_export.klt import BATCH, PATCHES, best_steps, patches_of, principal_components
+from edgeae_export import ridge
+from edgeae_export.klt import BATCH, PATCHES, RIDGE, best_steps, patches_of, principal_components
 from edgeae_export.networks.photo import (
     GREY,
     INDEX_BITS,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from edgeae_export.pictures import CropSampler
     from edgeae_export.recipe import Recipe
 
-RIDGE = 1e-4  # of the mean square of the inputs
 LAST = 32  # components from whose scales those of the added ones are taken
 OF_CODEC = "codec."
 WEIGHTS = ("model", "average")  # groups of a checkpoint that hold weights
@@ -140,7 +140,4 @@ def _unrounded(codec: PhotoCodec, side: int, sampler: CropSampler) -> tuple[Tens
 
 def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
     """Return weights [in, out] that best make ``outputs`` [n, out] of ``inputs`` [n, in]."""
-    gram = (inputs.T @ inputs).double()
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-    weights: Tensor = torch.linalg.solve(gram, (inputs.T @ outputs).double())
-    return weights.float()
+    return ridge.solve((inputs.T @ inputs).double(), (inputs.T @ outputs).double(), RIDGE).float()
