@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeae.errors import ContainerError
+from edgeae.errors import DAMAGED, ContainerError
 from edgeae.planes import decode_plane, encode_plane_within
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ COLOURS_MAX = 256
 _SECTION = "colours"
 # Pixels looked at together: the first few rows of a photo have more colours than fit.
 _BLOCK_PIXELS = 1 << 14
-_DAMAGED = "the file is damaged, copy it again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +59,7 @@ def decode_colours(data: bytes, height: int, width: int, mode: str) -> NDArray[n
     size = math.prod((count, *each))
     if len(data) < 1 + size:
         raise ContainerError(
-            f"colours: {count} take {1 + size} bytes, {len(data)} are there; {_DAMAGED}"
+            f"colours: {count} take {1 + size} bytes, {len(data)} are there; {DAMAGED}"
         )
     palette = np.frombuffer(data, np.uint8, size, offset=1).reshape(count, *each)
     numbers = _numbers(palette) if each else palette

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
-from edgeae.errors import ContainerError, VersionError
+from edgeae.errors import DAMAGED, ContainerError, VersionError
 
 MAGIC = b"\x89EAE\r\n\x1a\n"
 FORMAT_VERSION = 1
@@ -38,7 +38,6 @@ _HAS_TABLE = 0x40
 _HIGH_MODE_BIT = 0x80
 _FRACTION = 128  # quality is one varint: whole part + 128 * hundredths
 _VARINT_BYTES_MAX = 5
-_DAMAGED = "the file is damaged, copy it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +165,7 @@ class Container:
             )
         if len(data) > end:
             raise ContainerError(
-                f"offset {end}: {len(data) - end} bytes follow the last section; {_DAMAGED}"
+                f"offset {end}: {len(data) - end} bytes follow the last section; {DAMAGED}"
             )
         latents = data[head.size : head.size + head.latents.length]
         _check_crc("latents", head.size, _crc16(latents), head.latents.crc, digits=4)
@@ -286,11 +285,11 @@ class _Cursor:
             if byte < 0x80:
                 break
         else:
-            raise ContainerError(f"header, offset {start}: varint beyond 5 bytes; {_DAMAGED}")
+            raise ContainerError(f"header, offset {start}: varint beyond 5 bytes; {DAMAGED}")
         if value > LENGTH_MAX or (byte == 0 and shift > 0):
             raise ContainerError(
                 f"header, offset {start}: varint {value} is too large or has a needless byte; "
-                f"{_DAMAGED}"
+                f"{DAMAGED}"
             )
         return value
 
@@ -307,7 +306,7 @@ def _parse_head(data: bytes) -> _Head:
     latents = _Entry(0, length, cursor.integer(2))
     count = cursor.integer(1) if flags & _HAS_TABLE else 0
     if count > SECTIONS_MAX:
-        raise ContainerError(f"header: {count} sections are more than {SECTIONS_MAX}; {_DAMAGED}")
+        raise ContainerError(f"header: {count} sections are more than {SECTIONS_MAX}; {DAMAGED}")
     further = tuple(
         _Entry(cursor.integer(1), cursor.varint(), cursor.integer(4)) for _ in range(count)
     )
@@ -354,7 +353,7 @@ def _check_magic(found: bytes) -> None:
 
 def _check_version(version: int) -> None:
     if version == 0:
-        raise ContainerError(f"header, offset 8: version 0 does not exist; {_DAMAGED}")
+        raise ContainerError(f"header, offset 8: version 0 does not exist; {DAMAGED}")
     if version > FORMAT_VERSION:
         raise VersionError(
             f"header, offset 8: format version {version}, this build reads {FORMAT_VERSION}; "
@@ -397,7 +396,7 @@ def _check_crc(what: str, offset: int, computed: int, stored: int, *, digits: in
     if computed != stored:
         raise ContainerError(
             f"{what}, offset {offset}: checksum is {computed:0{digits}x}, "
-            f"stored is {stored:0{digits}x}; {_DAMAGED}"
+            f"stored is {stored:0{digits}x}; {DAMAGED}"
         )
 
 

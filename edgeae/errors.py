@@ -18,6 +18,8 @@ TypeError or ValueError: a bug is not an input.
 
 from __future__ import annotations
 
+DAMAGED = "the file is damaged, copy it again"  # how messages about broken bytes end
+
 
 class EdgeaeError(Exception):
     """Base of every error that a user can cause or mend."""

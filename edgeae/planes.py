@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeae.errors import ContainerError
+from edgeae.errors import DAMAGED, ContainerError
 
 Plane = NDArray[np.uint8]
 
@@ -24,7 +24,6 @@ _TRIAL_LEVEL = 1  # ranks the filters as the final level does, at a tenth of its
 _TRIAL_SLACK = 1.5  # times the final size, which a trial comes to at most
 _LEVEL = 6  # 9 saves 0 to 3 % and takes up to five times as long
 _CHUNK_BYTES = 1 << 17  # of inflated plane at a time
-_DAMAGED = "the file is damaged, copy it again"
 
 
 def encode_plane(plane: Plane) -> bytes:
@@ -55,17 +54,17 @@ def decode_plane(data: bytes, height: int, width: int, section: str) -> Plane:
         If ``data`` is not the coding of a plane of exactly this size.
     """
     if not data:
-        raise ContainerError(f"{section}: a plane has at least 2 bytes, not 0; {_DAMAGED}")
+        raise ContainerError(f"{section}: a plane has at least 2 bytes, not 0; {DAMAGED}")
     code, body = data[0], data[1:]
     if code == _CONSTANT:
         if len(body) != 1:
             raise ContainerError(
-                f"{section}: a constant plane has 1 byte, not {len(body)}; {_DAMAGED}"
+                f"{section}: a constant plane has 1 byte, not {len(body)}; {DAMAGED}"
             )
         return np.full((height, width), body[0], np.uint8)
     if code not in _FILTERS:
         raise ContainerError(
-            f"{section}: filter {code} is not one of 0..{len(_FILTERS)}; {_DAMAGED}"
+            f"{section}: filter {code} is not one of 0..{len(_FILTERS)}; {DAMAGED}"
         )
     _, plane = _FILTERS[code]
     residual = np.frombuffer(_inflate(body, height * width, section), np.uint8)
@@ -121,11 +120,11 @@ def _inflate(body: bytes, size: int, section: str) -> bytearray:
             if not piece and not body and not decoder.eof:
                 break
     except zlib.error as error:
-        raise ContainerError(f"{section}: {error}; {_DAMAGED}") from error
+        raise ContainerError(f"{section}: {error}; {DAMAGED}") from error
     if len(plane) != size or not decoder.eof or decoder.unused_data:
         raise ContainerError(
             f"{section}: inflates to {len(plane)}{'' if decoder.eof else ' or more'} bytes with "
-            f"{len(decoder.unused_data)} left over, not to {size}; {_DAMAGED}"
+            f"{len(decoder.unused_data)} left over, not to {size}; {DAMAGED}"
         )
     return plane
 

@@ -27,7 +27,7 @@ from edgeae.entropy.bits import TailReader, pack_fields, to_tail, unpack_fields
 from edgeae.entropy.lanes import ROW_LANES, LaneEncoder, lane_decoder, lane_encoder
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.entropy.tables_base import Integers, Positions, SplitValues, Tables
-from edgeae.errors import ContainerError
+from edgeae.errors import DAMAGED, ContainerError
 
 __all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode", "payload_bits"]
 
@@ -154,7 +154,7 @@ class Decoder:
         if not 0 <= lanes_log2 <= MAX_LANES_LOG2:
             raise ContainerError(
                 f"latents: 2**{lanes_log2} lanes, at most 2**{MAX_LANES_LOG2} are allowed; "
-                "the file is damaged, copy it again"
+                f"{DAMAGED}"
             )
         lanes = 1 << lanes_log2
         data = np.frombuffer(payload, np.uint8)
@@ -255,8 +255,7 @@ class Decoder:
         used = 2 * self._lanes.words_read + self._tail.bytes_read
         if used > self._size or (last and used < self._size):
             raise ContainerError(
-                f"latents: the symbols take {used} bytes, {self._size} are there; "
-                "the file is damaged, copy it again"
+                f"latents: the symbols take {used} bytes, {self._size} are there; {DAMAGED}"
             )
         return np.concatenate([bits, self._seed(seeded)]) if last else bits
 

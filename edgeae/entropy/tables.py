@@ -24,7 +24,7 @@ from edgeae.entropy.tables_base import (
     integers,
     rows_from_arrays,
 )
-from edgeae.errors import ContainerError
+from edgeae.errors import DAMAGED, ContainerError
 
 __all__ = ["PRECISION_BITS", "ChannelTables", "ScaleTables", "Tables"]
 
@@ -157,7 +157,4 @@ class ChannelTables(Tables):
 def _check_decoded(values: NDArray[np.int32], limit: int) -> None:
     worst = int(np.abs(values).max(initial=0))
     if worst > limit:
-        raise ContainerError(
-            f"latents: an escape decodes to {worst}, beyond +-{limit}; "
-            "the file is damaged, copy it again"
-        )
+        raise ContainerError(f"latents: an escape decodes to {worst}, beyond +-{limit}; {DAMAGED}")
