@@ -14,6 +14,8 @@ from edgeae.bundle import DEFAULT_MODEL, MANIFEST, find_bundle, find_by_coding_i
 from edgeae.codec import Codec
 from edgeae.container import MAX_PIXELS, Header, read_header
 from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY
+from edgeae.exact import read_exact
+from edgeae.images.picture import to_array
 from edgeae.precision import AUTO
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def decompress(
     data : bytes
         The whole file.
     model : str or path, optional
-        By default the bundle is found by the coding id in the file.
+        By default the bundle is found by the coding id in the file. A file of few colours, whose
+        pixels are exact, needs none.
     provider, precision, threads
         As of `compress`.
     max_pixels : int
@@ -120,6 +123,9 @@ def decompress(
     GraphError
         The provider cannot be used.
     """
+    exact = read_exact(data, region, max_pixels=max_pixels)
+    if exact is not None:
+        return to_array(exact)
     coding_id = read_header(data).coding_id
     path = find_by_coding_id(coding_id) if model is None else find_bundle(model)
     codec = _codec(path, provider, precision, threads)

@@ -21,18 +21,12 @@ from edgeae.container import ARRAY_MODE, MAX_PIXELS, read_header
 from edgeae.crops import crop_of
 from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, Label, SourceEncoder
 from edgeae.errors import ImageError
+from edgeae.exact import exact_picture
 from edgeae.graphs import default_threads
 from edgeae.images.picture import Picture
-from edgeae.images.strips import Strips
+from edgeae.images.strips import Strips, strips_of
 from edgeae.inputs import picture_in
-from edgeae.packing import (
-    check_coding_id,
-    open_container,
-    pack,
-    restore,
-    unpack,
-    unpack_colours,
-)
+from edgeae.packing import check_coding_id, open_container, pack, restore, unpack
 from edgeae.precision import AUTO
 from edgeae.priors import open_prior
 from edgeae.rate_control import Target
@@ -461,10 +455,7 @@ class Codec:
     def _open(self, data: bytes, max_pixels: int) -> Opened:
         input = self._transforms.input
         container = open_container(data, self.bundle, input, max_pixels=max_pixels)
-        if container.colours is None:
-            return unpack(container, self._prior, input)
-        pixels, alpha = unpack_colours(container)
-        return Picture(pixels, alpha, container.icc, container.exif)
+        return exact_picture(container) or unpack(container, self._prior, input)
 
     def _strips(self, opened: Opened, region: Region | None) -> Strips:
         label = Label.of(opened if isinstance(opened, Picture) else opened[0])
@@ -473,10 +464,9 @@ class Codec:
         crop = crop_of(region, label.width, label.height)
         if isinstance(opened, Picture) or not self.is_large(label.width, label.height):
             picture = picture_in(self._synthesize([opened])[0])
-            rows = iter([picture.pixels[crop.rows, crop.columns]])
-        else:
-            latents, coded = opened
-            rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
+            return strips_of(picture.part(crop.rows, crop.columns))
+        latents, coded = opened
+        rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
         alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
         return Strips(
             crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif

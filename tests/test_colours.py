@@ -219,13 +219,37 @@ def test_targets_end_at_the_exact_file(codec: Codec, text: NDArray[np.uint8]) ->
         codec.compress(text, TargetPsnr(1))
 
 
-def test_exact_files_of_another_bundle_are_refused(codec: Codec, text: NDArray[np.uint8]) -> None:
+@pytest.fixture
+def foreign(codec: Codec, text: NDArray[np.uint8]) -> bytes:
+    """An exact file of ``text`` with the coding id of a bundle that is nowhere."""
     data = bytearray(codec.compress(text))
     data[10:18] = b"no model"
     size = data.index(Container.from_bytes(codec.compress(text)).colours or b"") - 4
     data[size : size + 4] = zlib.crc32(data[:size]).to_bytes(4, "little")
+    return bytes(data)
+
+
+def test_exact_files_of_another_bundle_are_refused(codec: Codec, foreign: bytes) -> None:
     with pytest.raises(edgeae.BundleError, match="made with a bundle"):
-        codec.decompress(bytes(data))
+        codec.decompress(foreign)
+
+
+def test_exact_files_need_no_bundle(
+    tmp_path: Path, foreign: bytes, text: NDArray[np.uint8]
+) -> None:
+    np.testing.assert_array_equal(edgeae.decompress(foreign), text)
+    part = edgeae.decompress(foreign, region=(7, 5, 30, 20))
+    np.testing.assert_array_equal(part, text[5:25, 7:37])
+    with pytest.raises(BoundError, match="beyond the picture"):
+        edgeae.decompress(foreign, region=(text.shape[1], 0, 1, 1))
+    with pytest.raises(ContainerError, match="--max-pixels"):
+        edgeae.decompress(foreign, max_pixels=10)
+    path = tmp_path / "text.eae"
+    path.write_bytes(foreign)
+    done = CliRunner().invoke(app, ["decompress", str(path), "--json", "--region", "7,5,30,20"])
+    row = json.loads(done.stdout)
+    assert (row["exact"], row["model"], row["provider"]) == (True, None, None)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "text.png")), part)
 
 
 def test_plain_autoencoders_always_run(plain_bundle: Path) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
             """As of a picture."""
 
 
+EXACT = "  exact, of few colours"  # what a line says where no network ran
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecOptions:
     """The options of a command line that are the same for each of its codecs."""
@@ -65,13 +68,13 @@ def on_provider(codec: Codec, provider: str) -> str:
     return "" if codec.asked_provider == "cpu" else f"  on {provider}"
 
 
-def report_fields(source: Sized, milliseconds: float, codec: Codec) -> dict[str, object]:
-    """Return what the JSON object of each picture or array says of it and of its codec."""
+def report_fields(source: Sized, milliseconds: float, codec: Codec | None) -> dict[str, object]:
+    """Return what the JSON object of each picture or array says of it and of its codec, if any."""
     return {
         "width": source.width,
         "height": source.height,
         "mode": source.mode,
         "ms": round(milliseconds, 1),
-        "model": codec.bundle.manifest.name,
-        "threads": codec.threads,
+        "model": None if codec is None else codec.bundle.manifest.name,
+        "threads": None if codec is None else codec.threads,
     }

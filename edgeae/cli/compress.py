@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions, on_provider, open_encoder, report_fields
+from edgeae.cli.codecs import EXACT, CodecOptions, on_provider, open_encoder, report_fields
 from edgeae.cli.jobs import Job, plan
 from edgeae.cli.load import Load, run
 from edgeae.cli.options import (
@@ -238,7 +238,7 @@ def _compress_report(
     )
     exact = encoding.colours is not None
     if exact:
-        line += "  exact, of few colours"
+        line += EXACT
     fields = {
         "bytes": size,
         "bpp": round(bpp, 6),

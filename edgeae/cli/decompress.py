@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeae.cli import batch, output
-from edgeae.cli.codecs import CodecOptions, on_provider, report_fields
+from edgeae.cli.codecs import EXACT, CodecOptions, on_provider, report_fields
 from edgeae.cli.jobs import Job, plan
 from edgeae.cli.load import Load, run
 from edgeae.cli.options import (
@@ -121,7 +121,7 @@ def _decompression(
     max_pixels: int,
     strip: bool,
     force: bool,
-) -> Work[Packed, tuple[Source | Strips, Codec]]:
+) -> Work[Packed, tuple[Source | Strips, Codec | None]]:
     """Return the work of `decompress`, in the process that does it.
 
     ``chosen`` and ``default`` are the suffixes of `ending_of`; ``part`` is what is decoded.
@@ -147,11 +147,11 @@ def _decompression(
         _check_ending(packed, ending(job), chosen=job.target is not None or chosen is not None)
         return packed
 
-    def decode(several: Sequence[Packed]) -> list[tuple[Source | Strips, Codec]]:
+    def decode(several: Sequence[Packed]) -> list[tuple[Source | Strips, Codec | None]]:
         return [packed.decode(codec_for, max_pixels, part) for packed in several]
 
     def write(
-        job: Job, packed: Packed, decoded: tuple[Source | Strips, Codec], seconds: float
+        job: Job, packed: Packed, decoded: tuple[Source | Strips, Codec | None], seconds: float
     ) -> batch.Report:
         start = time.perf_counter()
         source, codec = decoded
@@ -190,17 +190,19 @@ def _named_for_arrays(job: Job, output_to: str | None) -> Job:
 
 
 def _decompress_report(
-    picture: Source | Strips, read: int, written: int, seconds: float, codec: Codec
+    picture: Source | Strips, read: int, written: int, seconds: float, codec: Codec | None
 ) -> batch.Report:
     milliseconds = seconds * 1e3
+    ran = EXACT if codec is None else on_provider(codec, codec.decoder_provider)
     line = (
         f"{picture.width}x{picture.height}  {readable_bytes(read)} to {readable_bytes(written)}  "
-        f"{milliseconds:.0f} ms{on_provider(codec, codec.decoder_provider)}"
+        f"{milliseconds:.0f} ms{ran}"
     )
     fields = {
         "bytes": written,
         **report_fields(picture, milliseconds, codec),
-        "provider": codec.decoder_provider,
-        "precision": codec.decoder_precision,
+        "provider": None if codec is None else codec.decoder_provider,
+        "precision": None if codec is None else codec.decoder_precision,
+        "exact": codec is None,
     }
     return batch.Report(line, fields, picture.notes)

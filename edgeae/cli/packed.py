@@ -38,13 +38,19 @@ class Packed:
 
     def decode(
         self, codec_for: Callable[[bytes], Codec], max_pixels: int, region: Region | None = None
-    ) -> tuple[Source | Strips, Codec]:
+    ) -> tuple[Source | Strips, Codec | None]:
         """Return what it decodes to, and the codec; the errors are the codec's.
 
-        Large pictures and parts of pictures come in strips.
+        A picture of few colours has none. It, large ones and parts of pictures come in strips.
         """
         from edgeae.arrays import FloatArray
+        from edgeae.exact import read_exact
+        from edgeae.images.strips import strips_of
 
+        if isinstance(self.content, bytes):
+            exact = read_exact(self.content, region, max_pixels=max_pixels)
+            if exact is not None:
+                return strips_of(exact), None
         codec = codec_for(self.coding_id)
         if region is not None or (not self.is_array and codec.is_large(self.width, self.height)):
             if isinstance(self.content, bytes):

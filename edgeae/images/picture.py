@@ -69,6 +69,11 @@ class Picture:
         colour = "L" if self.pixels.ndim == 2 else "RGB"
         return colour if self.alpha is None else f"{colour}A"
 
+    def part(self, rows: slice, columns: slice) -> Picture:
+        """Return some of its rows and columns, with all that belongs to it."""
+        alpha = None if self.alpha is None else np.ascontiguousarray(self.alpha[rows, columns])
+        return replace(self, pixels=np.ascontiguousarray(self.pixels[rows, columns]), alpha=alpha)
+
     def without_metadata(self) -> Picture:
         """Return the same samples with neither colour profile nor Exif."""
         return replace(self, icc=None, exif=None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeae.images.picture import picture_from_array
+from edgeae.images.picture import picture_from_array, to_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +61,16 @@ class Strips:
     def picture(self) -> Picture:
         """Return the picture."""
         return picture_from_array(self.array(), icc=self.icc, exif=self.exif)
+
+
+def strips_of(picture: Picture) -> Strips:
+    """Return a picture that is in memory as one strip."""
+    return Strips(
+        width=picture.width,
+        height=picture.height,
+        mode=picture.mode,
+        rows=iter([to_array(picture)]),
+        icc=picture.icc,
+        exif=picture.exif,
+        notes=picture.notes,
+    )
