@@ -1,15 +1,15 @@
 /** Picture to latents to bytes, and back, with the graphs and tables of one bundle. */
 
 import { Bundle, fetchFrom } from "./bundle.js";
-import { decodeColours } from "./colours.js";
 import { readContainer, writeContainer } from "./container.js";
 import { BundleError, ContainerError, DesyncError, ImageError } from "./errors.js";
+import { alphaOf, exactPicture, labelOf } from "./exact.js";
 import { Graph } from "./graphs.js";
 import { checkKnownAnswer } from "./known_answer.js";
 import { symbolsCrc } from "./latents.js";
 import { isNpy, readNpy } from "./npy.js";
 import { checkHeader, encoderInput } from "./pixels.js";
-import { decodePlane, encodePlane } from "./planes.js";
+import { encodePlane } from "./planes.js";
 import { ChannelPrior, Hyperprior } from "./priors.js";
 import { Decoder } from "./rans_decoder.js";
 import { encode } from "./rans_encoder.js";
@@ -70,7 +70,8 @@ export class Codec {
   async decompress(data, { maxPixels, onProgress } = {}) {
     const watch = new Stopwatch(onProgress);
     const found = this.read(data, maxPixels);
-    if (found.colours) return this.paint(found, watch);
+    const exact = await exactPicture(found, watch);
+    if (exact) return exact;
     const { yHat, ...latents } = await this.unpackTimed(found, watch);
     await watch.time("models", () => this.transforms.decoder.open());
     const picture = await watch.time("decoder", () =>
@@ -160,16 +161,6 @@ export class Codec {
     return found;
   }
 
-  /** Return the picture of a file that has colours in place of latents. */
-  async paint(found, watch) {
-    const picture = await watch.time("entropy", () => ({
-      ...decodeColours(found.colours, found),
-      alpha: alphaOf(found),
-    }));
-    const none = { symbols: new Int16Array(0), z: new Int16Array(0) };
-    return { ...labelOf(found), ...none, ...picture, milliseconds: watch.milliseconds };
-  }
-
   async unpackTimed(found, watch) {
     const [coded, alpha] = found.symbols
       ? [await this.restoreLatents(found, watch), found.alpha]
@@ -247,14 +238,4 @@ export class Codec {
       exif: analysis.exif || undefined,
     });
   }
-}
-
-/** Return what a file says of its picture. */
-function labelOf({ width, height, mode, quality, icc, exif }) {
-  return { width, height, mode, quality: quality / 100, icc: icc ?? null, exif: exif ?? null };
-}
-
-/** Return the alpha plane of a container, null if it has none. */
-function alphaOf({ alpha, width, height }) {
-  return alpha ? decodePlane(alpha, height, width, "alpha") : null;
 }

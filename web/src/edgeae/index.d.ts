@@ -180,6 +180,11 @@ export const PRECISIONS: Precision[];
 export function readHeader(data: Uint8Array): FullHeader;
 /** Return what a whole file holds, every checksum over bytes verified. */
 export function readContainer(data: Uint8Array, options?: { maxPixels?: number }): Container;
+/**
+ * Promise the picture in a container that has colours, without a bundle; null if it has latents.
+ * Rejects with ContainerError if the colours or the alpha plane are damaged.
+ */
+export function exactPicture(container: Container): Promise<DecodedPicture | null>;
 /** Return the file of a container; RangeError if the format does not allow it. */
 export function writeContainer(container: Container): Uint8Array;
 /** Begin to compile the runtime, while models are still on their way. */

@@ -14,6 +14,7 @@ export { fetchFrom } from "./bundle.js";
 export { Codec, PRECISIONS } from "./codec.js";
 export { MAX_PIXELS, readContainer, writeContainer } from "./container.js";
 export * from "./errors.js";
+export { exactPicture } from "./exact.js";
 export { startRuntime } from "./graphs.js";
 export { readHeader } from "./header.js";
 export { littleEndian } from "./latents.js";

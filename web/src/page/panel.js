@@ -31,7 +31,7 @@ export function about(size, picture, source) {
     facts.push(["File", words.bytes(size)], [shape ? "Bits a value" : "Bits a pixel", rate]);
     facts.push(colours ? ["Colours", `${colours}, exact`] : ["Quality", String(quality)]);
   }
-  facts.push(["Model", `${model}, ${colours ? "not run" : precision.decoder}`]);
+  if (!colours) facts.push(["Model", `${model}, ${precision.decoder}`]);
   const kept = [icc && "colour profile", exif && "Exif"].filter(Boolean);
   if (kept.length) facts.push(["Also holds", kept.join(", ")]);
   $("about").replaceChildren(

@@ -1,6 +1,15 @@
 /** The codecs of the page, off its main thread. Messages: `{ id, method, argument }` and answers. */
 
-import { BundleError, Codec, fetchFrom, isNpy, readContainer, readNpy, startRuntime } from "../edgeae/index.js";
+import {
+  BundleError,
+  Codec,
+  exactPicture,
+  fetchFrom,
+  isNpy,
+  readContainer,
+  readNpy,
+  startRuntime,
+} from "../edgeae/index.js";
 import * as ort from "../runtime/ort.wasm.min.mjs";
 
 const models = new Map(); // name -> promise of its codec
@@ -24,7 +33,10 @@ const METHODS = {
   /** Return the picture in a file. */
   async decode({ file }, onProgress) {
     // Damage is found before a model is looked for.
-    const { codingId } = isNpy(file) ? readNpy(file) : readContainer(file);
+    const found = isNpy(file) ? readNpy(file) : readContainer(file);
+    const exact = await exactPicture(found);
+    if (exact) return exact;
+    const { codingId } = found;
     const entry = settings.catalogue.find((candidate) => candidate.coding_id === codingId);
     if (!entry) {
       const there = settings.catalogue.map(({ name, coding_id: id }) => `${name} (${id})`);

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
+import { writeContainer } from "../../src/edgeae/index.js";
 import { GOLDEN, goldenFiles } from "../bundles.js";
 
 const { EDGEAE_URL: url, EDGEAE_PHOTO: photo, EDGEAE_OUT: out } = process.env;
@@ -111,6 +112,19 @@ test("an .eae file is opened and saved as PNG, with nothing from elsewhere", asy
   assert.match(await page.innerText("#view"), /array of floats/);
   await saved(page, "Save as .npy", "series.npy");
   assert.deepEqual(requests.filter((address) => !address.startsWith(url) && !address.startsWith("blob:")), []);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a file of few colours is opened whatever bundle it names", async () => {
+  const { page, problems } = await opened(1);
+  const fields = { codingId: "00".repeat(8), width: 30, height: 20, mode: "L", quality: 5000, steps: 3 };
+  const none = { lanesLog2: 0, symbolsCrc: 0, latents: new Uint8Array(0) };
+  const file = writeContainer({ ...fields, ...none, colours: Uint8Array.of(0, 7, 0, 0) });
+  assert.equal(await give(page, { name: "grey.eae", mimeType: "", buffer: Buffer.from(file) }), "done");
+  const about = await page.innerText("#about");
+  assert.match(about, /1, exact/);
+  assert.doesNotMatch(about, /Model/);
   assert.deepEqual(problems, []);
   await page.close();
 });

@@ -6,7 +6,7 @@ import zlib from "node:zlib";
 
 import * as edgeae from "../../src/edgeae/index.js";
 import { decodeColours } from "../../src/edgeae/colours.js";
-import { bundleIn, bytesOf, ROOT } from "../bundles.js";
+import { GOLDEN, ROOT, bundleIn, bytesOf } from "../bundles.js";
 
 const TINY = "tests/bundles/tiny";
 const MAGIC = [0x89, 0x45, 0x41, 0x45, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -113,6 +113,15 @@ test("a grey picture is exact, and no network runs", async () => {
   });
   assert.deepEqual(Object.keys(milliseconds), ["entropy"]);
   assert.deepEqual(stages, ["entropy"]);
+});
+
+test("no bundle is needed", async () => {
+  const data = fileOf({ codingId: "00".repeat(8) }, [[COLOURS, good]]);
+  const picture = await edgeae.exactPicture(edgeae.readContainer(data));
+  assert.deepEqual([picture.mode, picture.colours, ...picture.samples], ["L", 3, 10, 128, 255, 255, 128, 10]);
+  await assert.rejects(codec.decompress(data), edgeae.BundleError);
+  const latents = edgeae.readContainer(bytesOf(new URL("tiny-eye-50.eae", GOLDEN)));
+  assert.equal(await edgeae.exactPicture(latents), null);
 });
 
 test("alpha and metadata come on top, grey or not", async () => {
