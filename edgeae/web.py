@@ -7,6 +7,7 @@ an installed npm package; nothing is downloaded.
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +89,14 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
 
     It sends the headers that WebAssembly threads need. OSError if the port is taken.
     """
-    return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))
+    return _Server((LOOPBACK, port), partial(_Handler, directory=str(folder)))
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what went wrong, but for a visitor who left before all of a file was sent."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -135,6 +136,20 @@ def test_server_sends_types_and_the_headers_that_threads_need(tmp_path: Path) ->
 @needs_node
 def test_javascript_module_in_node() -> None:
     run_node("test/unit/", {})
+
+
+def test_server_says_nothing_of_visitors_who_leave(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(50_000_000))  # more than the sockets' buffers hold
+    with serving(tmp_path) as connection:
+        visitor = socket.create_connection(("127.0.0.1", connection.port))
+        visitor.sendall(b"GET /large.bin HTTP/1.1\r\nHost: edgeae\r\n\r\n")
+        visitor.recv(1000)
+        # What it leaves unread resets the connection in the middle of the file.
+        visitor.close()
+        assert get(connection, "/large.bin").status == 200
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
