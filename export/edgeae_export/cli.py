@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.recipe_table import AnyRecipe
 
+CHECKPOINT_SUFFIX = ".safetensors"
+
 
 def train(
     data: Annotated[
@@ -55,7 +57,10 @@ def train(
         bool, typer.Option("--resume", help="Go on from the checkpoint in --out, if there is one.")
     ] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Start from this checkpoint, or from this bundle's weights.")
+        str | None,
+        typer.Option(
+            help="Start from this checkpoint, or from a photo codec's bundle, a name or a folder."
+        ),
     ] = None,
     quantization_aware: Annotated[
         bool,
@@ -91,7 +96,7 @@ def train(
 
         chosen = _with(_with(load_recipe(recipe), "decay", decay), "epochs", epochs)
         loop = LOOPS[chosen.network]
-        path = out / "checkpoint.safetensors"
+        path = out / f"checkpoint{CHECKPOINT_SUFFIX}"
         if path.exists() and not resume:
             raise OutputError(f"{path}: exists; go on from it with --resume, or choose another -o")
         budget = Budget(
@@ -140,14 +145,17 @@ def _tuning(recipe: AnyRecipe, **asked: bool) -> dict[str, Any]:
     return {"tuning": Tuning(**asked)}
 
 
-def _starting_weights(path: Path, recipe: AnyRecipe) -> Checkpoint[Any]:
+def _starting_weights(init: str, recipe: AnyRecipe) -> Checkpoint[Any]:
+    from edgeae.bundle import find_bundle
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.read_weights import checkpoint_of_bundle
 
-    start = checkpoint_of_bundle(path) if path.is_dir() else Checkpoint.load(path)
+    path = Path(init)
+    is_checkpoint = path.is_file() or path.suffix == CHECKPOINT_SUFFIX
+    start = Checkpoint.load(path) if is_checkpoint else checkpoint_of_bundle(find_bundle(init))
     if start.recipe.network != recipe.network:
         raise BundleError(
-            f"{path}: of network {start.recipe.network}; recipe {recipe.name} is of "
+            f"{init}: of network {start.recipe.network}; recipe {recipe.name} is of "
             f"{recipe.network}, name a checkpoint of that"
         )
     return start

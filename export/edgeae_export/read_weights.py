@@ -48,9 +48,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        The bundle is damaged, or was not written by this exporter.
+        The bundle is damaged, not of a photo codec, or was not written by this exporter.
     """
     bundle = Bundle.load(path)
+    if bundle.manifest.plain:
+        raise BundleError(
+            f"{path}: no photo codec, and weights of other networks are not read from bundles; "
+            "name a checkpoint of its training"
+        )
     try:
         recipe: Any = bundle.manifest.training["recipe"]
         codec = PhotoCodec(Recipe(**recipe).shape)

@@ -23,7 +23,7 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_train_export_compress_decompress(tmp_path: Path) -> None:
+def test_train_export_compress_decompress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.compiler.set_stance("force_eager")
     photos = write_pictures(tmp_path / "photos", 6)
     out, bundle = tmp_path / "run", tmp_path / "bundle"
@@ -43,7 +43,8 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     error = np.asarray(Image.open(again)).astype(float) - pixels
     assert np.square(error).mean() < 100
     restarted = ("train", photos, "--val", photos, "-o", tmp_path / "again", "--recipe", TINY)
-    assert run(*restarted, "--minutes", "0.02", "--init", bundle, "--quiet")[0] == 0
+    monkeypatch.setenv("EDGEAE_MODELS", str(tmp_path))
+    assert run(*restarted, "--minutes", "0.02", "--init", bundle.name, "--quiet")[0] == 0
     first = Checkpoint.load(checkpoint).progress
     start = Checkpoint.load(tmp_path / "again/checkpoint.safetensors").history["init"]
     assert f" {first.step} steps" in start
@@ -65,6 +66,21 @@ def test_train_export_compress_decompress(tmp_path: Path) -> None:
     exported = (*exported[:-1], apart, "--entropy-of", bundle, "--latent-space", "apart")
     assert run(*exported)[0] == 0
     assert run("decompress", "-m", apart, packed, "-o", tmp_path / "apart.png")[0] == 5
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        ("nowhere", "neither a bundle of"),
+        ("conv-ae", "no photo codec"),
+        ("absent.safetensors", "cannot be read as a checkpoint"),
+    ],
+)
+def test_start_that_has_no_weights_is_exit_5(tmp_path: Path, start: str, what: str) -> None:
+    asked = ("train", tmp_path, "--val", tmp_path, "-o", tmp_path / "run", "--recipe", TINY)
+    code, output = run(*asked, "--init", start)
+    assert code == 5
+    assert what in " ".join(output.split())
 
 
 def test_training_without_pictures_is_exit_6(tmp_path: Path) -> None:
