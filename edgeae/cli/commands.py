@@ -74,6 +74,7 @@ SUMMARIES = {  # a line each; a command that is not here is imported to say its 
     "doctor": "Check the installation, the providers and the bundles.",
     "web": "Write a web page that decodes and encodes in the browser.",
     "adopt": "Make a bundle of two ONNX graphs made elsewhere.",
+    "average": "Average the weights of several trainings.",
     "export": "Export a checkpoint as a bundle.",
     "quantize": "Add int8 graphs to a bundle, if they are good enough.",
     "train": "Train a photo codec or an autoencoder on your pictures.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgeae_export.average import OTHERS, SHARES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -44,20 +46,35 @@ def card(
         "## Checked at export\n\nGraphs against the networks they were made from.\n\n"
         + table(("bound", "measured"), [(k, f"{v:.6g}") for k, v in training["bounds"].items()])
     )
+    sections.append(
+        f"## Make it again\n\n{_commands(name, training)}\n"
+        "The recipe, with every number:\n\n" + table(("key", "value"), recipe.items())
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _commands(name: str, training: Mapping[str, Any]) -> str:
+    """Return the commands from pictures to the bundle, and what their START and OTHER stand for."""
+    recipe = training["recipe"]
     start = "--init START " if "init" in training else ""
     start += "".join(f"--{word} " for word in training.get("tuning", "").split())
     tables = f"--entropy-of {training[ENTROPY_OF]}" if ENTROPY_OF in training else "--data PICTURES"
     tables += f" --latent-space {training[LATENT_SPACE]}" if LATENT_SPACE in training else ""
-    sections.append(
-        "## Make it again\n\n"
+    trained = "run/checkpoint.safetensors"
+    lines = [
         f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} {start}"
-        f"--minutes {training['minutes']:g} --decay {recipe['decay']:g} -o run\n"
-        f"    edgeae export run/checkpoint.safetensors {tables} --val HELD_OUT -o {name}\n\n"
-        + (f"START is a checkpoint of {training['init']}.\n\n" if "init" in training else "")
-        + "The recipe, with every number:\n\n"
-        + table(("key", "value"), recipe.items())
-    )
-    return "\n\n".join(sections) + "\n"
+        f"--minutes {training['minutes']:g} --decay {recipe['decay']:g} -o run"
+    ]
+    if SHARES in training:
+        shares = "".join(f"--share {share} " for share in training[SHARES].split())
+        lines.append(f"    edgeae average {trained} OTHER {shares}-o averaged.safetensors")
+        trained = "averaged.safetensors"
+    lines += [f"    edgeae export {trained} {tables} --val HELD_OUT -o {name}", ""]
+    if "init" in training:
+        lines += [f"START is a checkpoint of {training['init']}.", ""]
+    if OTHERS in training:
+        lines += [f"OTHER is, or are in this order: {training[OTHERS]}.", ""]
+    return "\n".join(lines)
 
 
 def table(head: Sequence[str], rows: Any) -> str:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from edgeae_export.checkpoint import Checkpoint
     from edgeae_export.recipe_table import AnyRecipe
 
-CHECKPOINT_SUFFIX = ".safetensors"
-
 
 def train(
     data: Annotated[
@@ -96,7 +94,7 @@ def train(
 
         chosen = _with(_with(load_recipe(recipe), "decay", decay), "epochs", epochs)
         loop = LOOPS[chosen.network]
-        path = out / f"checkpoint{CHECKPOINT_SUFFIX}"
+        path = out / "checkpoint.safetensors"
         if path.exists() and not resume:
             raise OutputError(f"{path}: exists; go on from it with --resume, or choose another -o")
         budget = Budget(
@@ -146,13 +144,9 @@ def _tuning(recipe: AnyRecipe, **asked: bool) -> dict[str, Any]:
 
 
 def _starting_weights(init: str, recipe: AnyRecipe) -> Checkpoint[Any]:
-    from edgeae.bundle import find_bundle
-    from edgeae_export.checkpoint import Checkpoint
-    from edgeae_export.read_weights import checkpoint_of_bundle
+    from edgeae_export.starts import load_start
 
-    path = Path(init)
-    is_checkpoint = path.is_file() or path.suffix == CHECKPOINT_SUFFIX
-    start = Checkpoint.load(path) if is_checkpoint else checkpoint_of_bundle(find_bundle(init))
+    start = load_start(init)
     if start.recipe.network != recipe.network:
         raise BundleError(
             f"{init}: of network {start.recipe.network}; recipe {recipe.name} is of "

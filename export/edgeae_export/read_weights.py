@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import Tensor
 
+BUNDLE = "bundle"  # key of a checkpoint's history: what it was read from
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the state dict of the `PhotoCodec` in bundle folder ``path``.
@@ -84,7 +86,8 @@ def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
         seconds=60 * training["minutes"],
         megapixels=training["megapixels"],
     )
-    return Checkpoint(Recipe(**training["recipe"]), progress, tensors, {})
+    history = {BUNDLE: f"{bundle.manifest.name}, coding id {bundle.manifest.coding_id}"}
+    return Checkpoint(Recipe(**training["recipe"]), progress, tensors, history)
 
 
 def weights_of(graphs: Mapping[str, ModelProto], codec: PhotoCodec) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
 from edgeae_export.processes import Processes
+from edgeae_export.starts import origin
 from edgeae_export.state import AVERAGE_EVERY, Run
 from edgeae_export.tuning import Tuning
 from edgeae_export.validation import central_crops, validate
@@ -118,9 +119,7 @@ def train(
         history = earlier.history | history
     elif init is not None:
         start_from(init, run, CropSampler(pictures, recipe.seed))
-        history["init"] = f"{init.recipe.name}, {init.progress.step} steps, " + (
-            f"{init.progress.seconds / 60:.0f} minutes"
-        )
+        history["init"] = origin(init)
     else:
         sampler = CropSampler(pictures, recipe.seed)
         klt.start(run.model.codec, sampler, recipe.lambdas(), recipe.crop)

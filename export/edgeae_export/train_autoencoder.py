@@ -22,6 +22,7 @@ import torch
 from edgeae_export.autoencoder_state import Run
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Log
+from edgeae_export.starts import origin
 from edgeae_export.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def train(
         history = earlier.history | history
     elif init is not None:
         run.adopt(init)
-        history["init"] = f"{init.recipe.name}, {init.progress.step} steps"
+        history["init"] = origin(init)
 
     log = Log(budget.out / "log.jsonl")
     log.write({"start": run.progress.step, "recipe": asdict(recipe), **history})
