@@ -9,6 +9,7 @@ One short method a way; the steps are in `transforms`, `encoding`, `packing` and
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from edgeae.autoencoder import Autoencoder
 from edgeae.batches import windows
 from edgeae.bundle import DEFAULT_MODEL, FP32, INT8, Bundle, find_bundle
 from edgeae.container import ARRAY_MODE, MAX_PIXELS, read_header
+from edgeae.correction import REACH, corrected, corrected_rows
 from edgeae.crops import crop_of
 from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, Label, SourceEncoder
 from edgeae.errors import ImageError
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeae.coded import Coded
-    from edgeae.crops import Region
+    from edgeae.crops import Crop, Region
     from edgeae.inputs import ImageLike, Source
     from edgeae.latents import Latents
 
@@ -125,6 +127,8 @@ class Codec:
         """Begin to make the sessions that encoding needs, each in a thread of its own."""
         self._transforms.encoder.prepare()
         self._prior.prepare()
+        if self.bundle.manifest.correction:  # found by decoding
+            self._transforms.decoder.prepare()
 
     def prepare_decoding(self) -> None:
         """Begin to make the decoder's session in a thread, while symbols are decoded."""
@@ -191,7 +195,8 @@ class Codec:
             0..100, rounded to hundredths; higher is better and larger. Or what to come to: a
             `TargetSize`, a `TargetBpp` (of the ``.eae`` file, also for latents) or a `TargetPsnr`.
         effort : int
-            0 rounds to the nearest, 1 where it is cheapest, 2 tries more; larger is slower.
+            0 rounds to the nearest; 1 rounds where it is cheapest and corrects what the decoder
+            leaves; 2 tries more. Larger is slower.
 
         Raises
         ------
@@ -466,11 +471,20 @@ class Codec:
             picture = picture_in(self._synthesize([opened])[0])
             return strips_of(picture.part(crop.rows, crop.columns))
         latents, coded = opened
-        rows = self._transforms.strips(coded.y_hat, latents.quality, crop, label.mode)
+        rows = self._rows(coded.y_hat, latents, crop)
         alpha = None if label.alpha is None else label.alpha[crop.rows, crop.columns]
         return Strips(
             crop.width, crop.height, label.mode, _with_alpha(rows, alpha), label.icc, label.exif
         )
+
+    def _rows(
+        self, y_hat: NDArray[np.floating], latents: Latents, crop: Crop
+    ) -> Iterator[NDArray[np.uint8]]:
+        decode = partial(self._transforms.strips, y_hat, latents.quality, mode=latents.mode)
+        if latents.correction is None:
+            return decode(crop)
+        around = crop.grown(REACH, latents.width, latents.height)
+        return crop.cut_rows(corrected_rows(decode(around), latents.correction), around)
 
     def _restore(self, latents: Latents) -> Source:
         coded = restore(latents, self.bundle, self._prior, self._transforms.input)
@@ -485,12 +499,21 @@ class Codec:
                 [latents for latents, _ in pairs],
             )
         )
-        return [one if isinstance(one, Picture) else next(made) for one in opened]
+        return [
+            one if isinstance(one, Picture) else _corrected(next(made), one[0]) for one in opened
+        ]
 
 
 def _pixels(opened: Opened) -> int:
     of = opened if isinstance(opened, Picture) else opened[0]
     return of.width * of.height
+
+
+def _corrected(source: Source, latents: Latents) -> Source:
+    if latents.correction is None:
+        return source
+    picture = picture_in(source)
+    return replace(picture, pixels=corrected(picture.pixels, latents.correction))
 
 
 def _with_alpha(

@@ -31,8 +31,14 @@ SECTIONS_MAX = 15  # further sections
 MAX_PIXELS = 268_435_456  # default limit of what a reader takes on: 16 384 x 16 384
 HEADER_BYTES_MAX = 192  # a prefix this long holds any header
 
-_ALPHA, _COLOURS, _ICC, _EXIF = 0x01, 0x02, 0x81, 0x82
-_NAMES = {_ALPHA: "alpha", _COLOURS: "colours", _ICC: "icc", _EXIF: "exif"}
+_ALPHA, _COLOURS, _ICC, _EXIF, _CORRECTION = 0x01, 0x02, 0x81, 0x82, 0x83
+_NAMES = {
+    _ALPHA: "alpha",
+    _COLOURS: "colours",
+    _ICC: "icc",
+    _EXIF: "exif",
+    _CORRECTION: "correction",
+}
 _ANCILLARY = 0x80  # bit of a section's type: a reader that does not know it skips it
 _HAS_TABLE = 0x40
 _HIGH_MODE_BIT = 0x80
@@ -86,6 +92,7 @@ class Container:
     colours: bytes | None = None  # of edgeae.colours, in place of latents
     icc: bytes | None = None
     exif: bytes | None = None
+    correction: bytes | None = None  # of edgeae.correction, for what the latents decode to
 
     def __post_init__(self) -> None:
         _check_range("lanes_log2", self.lanes_log2, 0, LANES_LOG2_MAX)
@@ -97,12 +104,16 @@ class Container:
         if (self.alpha is not None) != (self.header.mode in ALPHA_MODES):
             presence = "no" if self.alpha is None else "an"
             raise ValueError(f"mode {self.header.mode} and {presence} alpha section contradict")
+        if self.correction is not None and self.header.mode == ARRAY_MODE:
+            raise ValueError("an array and a correction contradict: it is for pictures")
         if self.colours is not None:
             self._check_colours()
 
     def _check_colours(self) -> None:
         if self.latents or self.lanes_log2 or self.symbols_crc:
             raise ValueError("colours and latents contradict: a file has one or the other")
+        if self.correction is not None:
+            raise ValueError("colours and a correction contradict: colours are exact")
         if not self.header.steps or self.header.mode == ARRAY_MODE:
             raise ValueError(
                 f"mode {self.header.mode} of {self.header.steps} steps and colours contradict"
@@ -180,6 +191,7 @@ class Container:
                 colours=bodies.get(_COLOURS),
                 icc=bodies.get(_ICC),
                 exif=bodies.get(_EXIF),
+                correction=bodies.get(_CORRECTION),
             )
         except ValueError as error:
             raise ContainerError(f"header: {error}; the file's writer is at fault") from error
@@ -190,6 +202,7 @@ class Container:
             (_COLOURS, self.colours),
             (_ICC, self.icc),
             (_EXIF, self.exif),
+            (_CORRECTION, self.correction),
         )
 
 

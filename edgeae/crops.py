@@ -10,7 +10,7 @@ import numpy as np
 from edgeae.errors import BoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -38,6 +38,24 @@ class Crop:
     def columns(self) -> slice:
         """Its columns in the picture."""
         return slice(self.x, self.x + self.width)
+
+    def grown(self, margin: int, width: int, height: int) -> Crop:
+        """Return it with ``margin`` pixels more on each side, where the picture has them."""
+        left, top = max(0, self.x - margin), max(0, self.y - margin)
+        right = min(width, self.x + self.width + margin)
+        bottom = min(height, self.y + self.height + margin)
+        return Crop(left, top, right - left, bottom - top)
+
+    def cut_rows(
+        self, strips: Iterable[NDArray[np.uint8]], around: Crop
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield its share of the rows of a larger part of the picture, ``around``."""
+        left, skip, wanted = self.x - around.x, self.y - around.y, self.height
+        for strip in strips:
+            rows = strip[skip : skip + wanted, left : left + self.width]
+            skip, wanted = max(0, skip - len(strip)), wanted - len(rows)
+            if len(rows):
+                yield rows
 
     def of(self, tiles: Sequence[Sequence[Tile]]) -> list[list[Tile]]:
         """Return those tiles that have a share in it, row by row."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeae.colours import encode_colours, indexed
 from edgeae.container import QUALITY_MAX, fixed_bytes
+from edgeae.correction import corrected
+from edgeae.corrector import Corrector
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.images.picture import Picture
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from edgeae.bundle import Bundle
     from edgeae.coded import Coded
     from edgeae.colours import Indexed
+    from edgeae.corrector import Sample
     from edgeae.inputs import ImageLike, Source
     from edgeae.priors import Prior
     from edgeae.rate_control import Target, TargetBpp, TargetSize
@@ -76,6 +80,7 @@ class SourceEncoder:
         self._bundle = bundle
         self._transforms = transforms
         self._prior = prior
+        self._corrector = Corrector(bundle, transforms, prior)
 
     def at_quality(
         self, images: Iterable[ImageLike], quality: float, effort: int
@@ -90,13 +95,18 @@ class SourceEncoder:
         sources = [self._transforms.input.read(image) for image in images]
         labels = [Label.of(source) for source in sources]
         colours = [self._colours(source) for source in sources]
+        samples = [self._corrector.sample(source, effort) for source in sources]
         ys = self._analyse(sources, keeps_y=effort > FAST_EFFORT)
         sources.clear()
         encodings = []
-        for label, few in zip(labels, colours, strict=True):
+        for label, few, sample in zip(labels, colours, samples, strict=True):
             coded = self._prior.quantize(ys.pop(0), level, effort)
             latents = self._latents(label, quality, coded)
-            encodings.append(Encoding(latents, coded, effort, _smaller(few, latents, coded)))
+            exact = _smaller(few, latents, coded)
+            if exact is None:
+                weights = self._corrector.weights(sample, coded, quality)
+                latents = replace(latents, correction=weights)
+            encodings.append(Encoding(latents, coded, effort, exact))
         return encodings
 
     def at_target(self, image: ImageLike, target: Target, effort: int) -> Encoding:
@@ -119,11 +129,14 @@ class SourceEncoder:
         (y,) = self._analyse([source], keeps_y=precise)
         trials = Trials(y, self._prior, effort, manifest)
         few = self._colours(source)
+        sample = self._corrector.sample(source, effort)
         if isinstance(target, TargetPsnr):
-            reached = self._reach_psnr(source, target, trials, few)
+            reached = self._reach_psnr(source, target, trials, few, sample)
+            weights = self._corrector.weights(sample, reached.coded, reached.quality / 100)
         else:
-            reached = self._reach_size(source, target, trials, few)
+            reached, weights = self._reach_size(source, target, trials, few, sample)
         latents = self._latents(Label.of(source), reached.quality / 100, reached.coded)
+        latents = replace(latents, correction=weights)
         return Encoding(
             latents=latents,
             coded=reached.coded,
@@ -140,30 +153,45 @@ class SourceEncoder:
         target: TargetSize | TargetBpp,
         trials: Trials,
         few: Indexed | None,
-    ) -> Reached:
+        sample: Sample | None,
+    ) -> tuple[Reached, NDArray[np.int8] | None]:
         plane = None if picture.alpha is None else encode_plane(picture.alpha)
         sections = [section for section in (plane, picture.icc, picture.exif) if section]
         limit = target.limit_bytes(picture.width * picture.height)
         fixed = fixed_bytes(picture.width, picture.height, limit, sections)
-
         label = Label.of(picture)
+        chosen: NDArray[np.int8] | None = None  # weights of the file that was written last
 
         def write(quality: int, coded: Coded) -> bytes:
+            nonlocal chosen
             latents = self._latents(label, quality / 100, coded)
             colours = _smaller(few, latents, coded)
-            return pack(latents, coded, self._bundle, plane=plane, colours=colours)
+            chosen = self._corrector.weights(sample, coded, quality / 100)
+            write = partial(pack, coded=coded, bundle=self._bundle, plane=plane, colours=colours)
+            file = write(replace(latents, correction=chosen))
+            if len(file) > limit and quality == 0 and chosen is not None:
+                chosen = None
+                file = write(latents)
+            return file
 
-        return trials.reach_size(limit, fixed, write)
+        return trials.reach_size(limit, fixed, write), chosen
 
     def _reach_psnr(
-        self, picture: Picture, target: TargetPsnr, trials: Trials, few: Indexed | None
+        self,
+        picture: Picture,
+        target: TargetPsnr,
+        trials: Trials,
+        few: Indexed | None,
+        sample: Sample | None,
     ) -> Reached:
-        def render(
-            y_hat: NDArray[np.float32], quality: int, height: int, width: int
-        ) -> NDArray[np.uint8]:
-            return self._transforms.synthesize_samples(
-                y_hat, quality / 100, height, width, picture.mode
+        def render(coded: Coded, quality: int, height: int, width: int) -> NDArray[np.uint8]:
+            decoded = self._transforms.synthesize_samples(
+                coded.y_hat, quality / 100, height, width, picture.mode
             )
+            if (height, width) != (picture.height, picture.width):  # squares of it
+                return decoded
+            weights = self._corrector.weights(sample, coded, quality / 100)
+            return decoded if weights is None else corrected(decoded, weights)
 
         try:
             return trials.reach_psnr(target.psnr_db, picture.pixels, render)
@@ -174,7 +202,7 @@ class SourceEncoder:
             latents = self._latents(Label.of(picture), QUALITY_MAX / 100, best)
             if _smaller(few, latents, best) is None:
                 raise
-            decoded = render(best.y_hat, QUALITY_MAX, picture.height, picture.width)
+            decoded = render(best, QUALITY_MAX, picture.height, picture.width)
             highest = psnr_db(picture.pixels, decoded)
             if highest > target.psnr_db:
                 raise

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeae.container import ALPHA_MODES, Header
+from edgeae.correction import check_weights
 
 SYMBOL_MAX = 32_767  # magnitude that escapes of scale tables reach
 HYPER_LATENT_MAX = 32_000  # magnitude that escapes of channel tables reach
@@ -42,6 +43,8 @@ class Latents:
         There if and only if the mode has alpha.
     icc, exif : bytes or None
         As they were in the picture's file; never empty.
+    correction : (channels, features) int8 or None
+        Weights of `edgeae.correction` for what the latents decode to, not all 0.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class Latents:
     alpha: NDArray[np.uint8] | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+    correction: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         Header(  # one set of limits for both kinds of file
@@ -82,6 +86,8 @@ class Latents:
             _check_plane(self.alpha, self.height, self.width)
         if b"" in (self.icc, self.exif):
             raise ValueError("icc and exif must be None or at least one byte")
+        if self.correction is not None:
+            check_weights(self.correction, self.mode)
 
     @property
     def quality_hundredths(self) -> int:

@@ -82,6 +82,7 @@ class Manifest:
     latent_step: tuple[float, ...] | None  # of each channel of y, in the network's own units
     prior: str | None  # of latents in the network's units: "normal", N(0, 1), or "mixture"
     halo: int | None  # pixels around that an output pixel may depend on; None: unknown, or all
+    correction: bool = False  # whether files bring a filter along that lowers the squared error
     coding_id: str  # 16 hexadecimal digits; edgeae.bundle.coding_id computes it
     files: Mapping[str, str]  # file name -> SHA-256, for every file of the bundle but this one
     known_answer: KnownAnswer | None
@@ -165,6 +166,8 @@ class Manifest:
             raise ValueError("a mixture is over all latents of a picture, so it needs latent_size")
         if self.halo is not None:
             _check_int("halo", self.halo, 0, _MAX_SIDE)
+        if _check_type("correction", self.correction, bool) and self.plain:
+            raise ValueError("correction must be false without hyper_stride")
 
     @property
     def plain(self) -> bool:

@@ -42,7 +42,12 @@ _FIXED = {  # name -> type, in the record's order; these are single values
     "check": "<u4",
 }
 _ARRAYS = {"z": ("<i2", 3), "symbols": ("<i2", 3)}  # name -> type, dimensions
-_OPTIONAL = {"alpha": ("|u1", 2), "icc": ("|u1", 1), "exif": ("|u1", 1)}
+_OPTIONAL = {
+    "alpha": ("|u1", 2),
+    "icc": ("|u1", 1),
+    "exif": ("|u1", 1),
+    "correction": ("|i1", 2),
+}
 _SHAPED = _ARRAYS | _OPTIONAL
 
 
@@ -59,7 +64,7 @@ def latents_to_npy(latents: Latents) -> bytes:
     ContainerError
         If the record is beyond the 2 GiB that every version of numpy can hold.
     """
-    arrays: dict[str, NDArray[np.int16] | NDArray[np.uint8]] = {
+    arrays: dict[str, NDArray[np.int16] | NDArray[np.uint8] | NDArray[np.int8]] = {
         "z": latents.z,
         "symbols": latents.symbols,
     }
@@ -68,6 +73,8 @@ def latents_to_npy(latents: Latents) -> bytes:
     for name, payload in (("icc", latents.icc), ("exif", latents.exif)):
         if payload is not None:
             arrays[name] = np.frombuffer(payload, np.uint8)
+    if latents.correction is not None:
+        arrays["correction"] = latents.correction
     shapes = {name: array.shape for name, array in arrays.items()}
     _record_bytes(shapes)
     record = np.zeros((), _record_dtype(shapes))
@@ -129,6 +136,7 @@ def latents_from_npy(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Latents:
             alpha=np.array(record["alpha"]) if "alpha" in shapes else None,
             icc=record["icc"].tobytes() if "icc" in shapes else None,
             exif=record["exif"].tobytes() if "exif" in shapes else None,
+            correction=np.array(record["correction"]) if "correction" in shapes else None,
         )
     except (TypeError, ValueError) as error:
         raise ContainerError(f"npy: {error}; the file is damaged or was edited") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeae.colours import decode_colours
 from edgeae.container import Container, Header
+from edgeae.correction import decode_weights, encode_weights
 from edgeae.entropy.rans import Decoder, encode
 from edgeae.errors import BundleError, ContainerError, DesyncError
 from edgeae.latents import Latents, symbols_crc
@@ -61,7 +62,13 @@ def pack(
     if colours is not None:
         return label(colours=colours).to_bytes()
     payload, lanes_log2 = encode(coded.sections)
-    return label(latents=payload, lanes_log2=lanes_log2, symbols_crc=latents.crc).to_bytes()
+    weights = latents.correction
+    return label(
+        latents=payload,
+        lanes_log2=lanes_log2,
+        symbols_crc=latents.crc,
+        correction=None if weights is None else encode_weights(weights),
+    ).to_bytes()
 
 
 def open_container(data: bytes, bundle: Bundle, input: Input, *, max_pixels: int) -> Container:
@@ -105,9 +112,11 @@ def unpack(container: Container, prior: Prior, input: Input) -> tuple[Latents, C
     Raises
     ------
     ContainerError
-        The latents or the alpha plane are damaged.
+        The latents, their correction or the alpha plane are damaged.
     """
     header = container.header
+    weights = container.correction
+    correction = None if weights is None else decode_weights(weights, header.mode)
     decoder = Decoder(container.latents, container.lanes_log2)
     coded = prior.decode(decoder, *input.padded(header.height, header.width))
     crc = symbols_crc(coded.z, coded.symbols)
@@ -128,6 +137,7 @@ def unpack(container: Container, prior: Prior, input: Input) -> tuple[Latents, C
         alpha=_alpha(container),
         icc=container.icc,
         exif=container.exif,
+        correction=correction,
     )
     return latents, coded
 

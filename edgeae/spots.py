@@ -17,6 +17,8 @@ MIN_SPOTS, MAX_SPOTS = 2, 16
 _AREA = 10  # spots that a picture has room for if looking at some saves anything
 _AREA_PER_SPOT = 24  # and for which one more is added
 _SIDE = 128  # pixels, or the next multiple of what pictures are padded to
+LARGE_PIXELS = 1 << 19  # of all large spots together
+_LARGE_SIDE = 256
 _MARGIN = 16  # pixels along its border that a decoder spoils, seeing nothing beyond
 _GOLDEN = 0.618034  # its multiples, modulo 1, leave no large gap
 
@@ -56,11 +58,27 @@ def choose_spots(height: int, width: int, stride: int, multiple: int) -> Spots |
     if area < _AREA or min(height, width) < side:
         return None
     count = min(MAX_SPOTS, MIN_SPOTS + area // _AREA_PER_SPOT)
+    return _spread(height, width, count, side, stride, -(-_MARGIN // stride) * stride)
+
+
+def large_spots(height: int, width: int, stride: int, multiple: int) -> Spots | None:
+    """Return spots of half a megapixel in all; None of a picture narrower than ``multiple``.
+
+    Their corners are multiples of ``multiple``: hyper-latents can be cut out as well.
+    """
+    side = min(_LARGE_SIDE, height, width) // multiple * multiple
+    if not side:
+        return None
+    margin = -(-_MARGIN // stride) * stride
+    return _spread(height, width, LARGE_PIXELS // side**2, side, multiple, margin)
+
+
+def _spread(height: int, width: int, count: int, side: int, grid: int, margin: int) -> Spots:
     corners = tuple(
         (
-            int((n + 0.5) / count * (height - side)) // stride * stride,
-            int((0.5 + n * _GOLDEN) % 1 * (width - side)) // stride * stride,
+            int((n + 0.5) / count * (height - side)) // grid * grid,
+            int((0.5 + n * _GOLDEN) % 1 * (width - side)) // grid * grid,
         )
         for n in range(count)
     )
-    return Spots(corners, side, -(-_MARGIN // stride) * stride)
+    return Spots(corners, side, margin)

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from edgeae.priors import Prior
 
     Write: TypeAlias = Callable[[int, Coded], bytes]  # quality in hundredths -> file
-    # y_hat, quality in hundredths, height, width -> samples as the picture has them
-    Render: TypeAlias = Callable[[NDArray[np.float32], int, int, int], NDArray[np.uint8]]
+    # latents, quality in hundredths, height, width -> samples as the picture has them
+    Render: TypeAlias = Callable[[Coded, int, int, int], NDArray[np.uint8]]
 
 SLOW_EFFORT = 2  # costs many times what lesser efforts do
 SLOW_EFFORT_SIZE = 1.04  # times what the effort below gives at the same quality, about
@@ -175,8 +175,8 @@ class Trials:
                 expected = predict(decoded)(quality)
                 if min(abs(expected - psnr) for psnr in decoded.values()) <= sure_db:
                     return expected
-            y_hat = self.coded(quality, self.effort).y_hat
-            decoded[quality] = _psnr_db(pixels, render(y_hat, quality, height, width))
+            coded = self.coded(quality, self.effort)
+            decoded[quality] = _psnr_db(pixels, render(coded, quality, height, width))
             return decoded[quality]
 
         quality, psnr = search(measure, predict, window)
@@ -216,7 +216,7 @@ class Trials:
         y = self.y.transpose(1, 2, 0)
         mosaic = np.ascontiguousarray(spots.mosaic(y, stride).transpose(2, 0, 1))
         coded = self._prior.quantize(mosaic, _float32(quality), self.effort)
-        decoded = render(coded.y_hat, quality, spots.side, spots.side * len(spots.corners))
+        decoded = render(coded, quality, spots.side, spots.side * len(spots.corners))
         psnr = _psnr_db(spots.inside.mosaic(pixels), spots.in_mosaic.inside.mosaic(decoded))
         inside = spots.inside.mosaic(y, stride).transpose(2, 0, 1)
         error = self._per_sample(LatentForecast(inside, self._gains).log_error(quality))

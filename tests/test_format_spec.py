@@ -207,6 +207,7 @@ def test_npy_fields_are_those_of_the_document() -> None:
             alpha=ALPHA,
             icc=b"i",
             exif=b"e",
+            correction=np.eye(1, 12, dtype=np.int8),
         )
     )
     assert re.findall(r"\('([a-z_]+)'", data[10:].split(b"\n")[0].decode()) == documented

@@ -49,6 +49,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         latent_step=step,
         prior=None if step is None else draw(st.sampled_from(priors)),
         halo=draw(st.none() | st.integers(0, 999)),
+        correction=draw(st.booleans()) and not plain,
         coding_id=draw(HEX64)[:16],
         files=draw(st.dictionaries(NAMES, HEX64, max_size=4)),
         known_answer=None if plain else answer,
@@ -73,6 +74,7 @@ EXAMPLE: dict[str, Any] = {
     "latent_step": None,
     "prior": None,
     "halo": None,
+    "correction": False,
     "coding_id": "0123456789abcdef",
     "files": {"encoder.onnx": "0" * 64},
     "known_answer": {"z_seed": 7, "shape": [1, 96, 2, 3], "index_sha256": "f" * 64},
@@ -159,6 +161,8 @@ ARRAY = {**PLAIN, "input": "array", "shape": [3, 4, 50], "latent_size": [1, 5]}
         ({**PLAIN, "prior": "laplace"}, "prior 'laplace' is none of null, 'normal', 'mixture'"),
         ({**PLAIN, "prior": "mixture", "latent_step": [1, 1]}, "so it needs latent_size"),
         ({"halo": -1}, "halo -1 is outside"),
+        ({**PLAIN, "correction": True}, "correction must be false"),
+        ({"correction": 1}, "correction is int, not bool"),
     ],
 )
 def test_message_names_what_is_wrong_with_a_plain_bundle(

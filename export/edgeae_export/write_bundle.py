@@ -146,6 +146,7 @@ def write_manifest(
         latent_step=None,
         prior=None,
         halo=contents.halo,
+        correction=True,
         coding_id=coding_id(hyper_decoder, arrays, label.latent_space).hex(),
         files={name: file_sha256(folder / name) for name in names},
         known_answer=known_answer(hyper_decoder, contents.masks, recipe.hyper_channels),

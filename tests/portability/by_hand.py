@@ -132,6 +132,17 @@ def eae(picture: Picture, z: Integers, wanted: Integers, h: int) -> tuple[bytes,
     return head + latents + b"".join(body for _, body in further), symbols
 
 
+def correction(weights: Integers) -> bytes:
+    """8.2: weights [features, planes] as a section."""
+    bits = "".join(
+        "1" * abs(w) + ("0" if w == 0 else "01" if w < 0 else "00")
+        for w in weights.ravel().tolist()
+    )
+    bits = bits.rstrip("0")
+    bits += "0" * (-len(bits) % 8)
+    return bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+
+
 def npy(picture: Picture, z: Integers, symbols: Integers, alpha: Integers | None = None) -> bytes:
     """9: the record; profile and Exif are the sections 0x81 and 0x82 of the picture."""
     arrays = {"z": z, "symbols": symbols}

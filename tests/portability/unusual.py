@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from by_hand import Picture, eae, npy
+from by_hand import Picture, correction, eae, npy
 from hand_bundle import Bundle
 from numpy.typing import NDArray
 from sources import ROOT, noise, slope
@@ -114,9 +114,19 @@ def _headers() -> Iterator[Plan]:
     noisy = _noise(3)
     yield Plan(name="quality-99.99", what="quality of two bytes", **noisy, quality=99.99)
     yield Plan(name="quality-0.01", what="the lowest above 0", **noisy, quality=0.01)
-    further = {0x80: b"skip", 0x81: b"no profile", 0x82: EXIF, 0x83: bytes(200)}
+    further = {0x80: b"skip", 0x81: b"no profile", 0x82: EXIF, 0x84: bytes(200)}
     further |= {kind: bytes([kind]) for kind in range(0xF5, 0x100)}
     yield Plan(name="sections", what="15 sections, 13 unknown", **noisy, further=further)
+    for mode, planes in (("L", 1), ("RGB", 3)):
+        weights = noise(9, (13 * planes - 1, planes), -4, 4)
+        weights[0, 0], weights[-1, -1] = 60, 0
+        yield Plan(
+            name=f"correction-{mode}",
+            what="a correction with weights of all signs",
+            **noisy,
+            mode=mode,
+            further={0x83: correction(weights)},
+        )
 
 
 def _alphas() -> Iterator[Plan]:

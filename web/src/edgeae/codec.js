@@ -2,6 +2,7 @@
 
 import { Bundle, fetchFrom } from "./bundle.js";
 import { readContainer, writeContainer } from "./container.js";
+import { corrected, decodeWeights } from "./correction.js";
 import { BundleError, ContainerError, DesyncError, ImageError } from "./errors.js";
 import { alphaOf, exactPicture, labelOf } from "./exact.js";
 import { Graph } from "./graphs.js";
@@ -73,10 +74,16 @@ export class Codec {
     const exact = await exactPicture(found, watch);
     if (exact) return exact;
     const { yHat, ...latents } = await this.unpackTimed(found, watch);
+    const { correction, width, height } = latents;
     await watch.time("models", () => this.transforms.decoder.open());
     const picture = await watch.time("decoder", () =>
       this.transforms.synthesize(yHat, latents, (done, of) => onProgress?.("decoder", done, of)),
     );
+    if (correction) {
+      picture.samples = await watch.time("decoder", () =>
+        corrected(picture.samples, width, height, correction),
+      );
+    }
     return { ...latents, ...picture, milliseconds: watch.milliseconds };
   }
 
@@ -162,9 +169,9 @@ export class Codec {
   }
 
   async unpackTimed(found, watch) {
-    const [coded, alpha] = found.symbols
-      ? [await this.restoreLatents(found, watch), found.alpha]
-      : [await this.decodeLatents(found, watch), alphaOf(found)];
+    const [coded, alpha, correction] = found.symbols
+      ? [await this.restoreLatents(found, watch), found.alpha, found.correction]
+      : [await this.decodeLatents(found, watch), alphaOf(found), correctionOf(found)];
     const crc = symbolsCrc(coded.z, coded.symbols);
     if (crc !== found.symbolsCrc) {
       const text = (value) => value.toString(16).padStart(8, "0");
@@ -174,7 +181,7 @@ export class Codec {
       );
     }
     const { symbols, z, yHat } = coded;
-    return { ...labelOf(found), symbols, z, yHat, alpha };
+    return { ...labelOf(found), symbols, z, yHat, alpha, correction };
   }
 
   async decodeLatents(found, watch) {
@@ -238,4 +245,9 @@ export class Codec {
       exif: analysis.exif || undefined,
     });
   }
+}
+
+/** Return the weights of a container's correction, null if it has none. */
+function correctionOf({ correction, mode }) {
+  return correction ? decodeWeights(correction, mode) : null;
 }

@@ -12,8 +12,8 @@ export const MAX_PIXELS = 268435456; // default limit of what a reader takes on:
 /**
  * Return what `data`, a whole file, holds; every checksum over bytes is verified.
  *
- * The header's fields, and `latents`, `alpha`, `colours`, `icc`, `exif` as bytes, undefined where
- * absent; the latents have 0 bytes if there are colours.
+ * The header's fields, and `latents`, `alpha`, `colours`, `icc`, `exif`, `correction` as bytes,
+ * undefined where absent; the latents have 0 bytes if there are colours.
  * Order of the checks: header, limit of pixels, lengths, checksums.
  */
 export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
@@ -48,6 +48,7 @@ export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
     colours: bodies.get(head.COLOURS),
     icc: bodies.get(head.ICC),
     exif: bodies.get(head.EXIF),
+    correction: bodies.get(head.CORRECTION),
   };
 }
 
@@ -55,19 +56,25 @@ export function readContainer(data, { maxPixels = MAX_PIXELS } = {}) {
  * Return the file of a container; equal containers give equal bytes.
  *
  * `codingId` is 16 hexadecimal digits, `quality` is in hundredths, `latents`, `alpha`, `colours`,
- * `icc` and `exif` are bytes; the last four may be absent. RangeError if the format does not allow
- * it.
+ * `icc`, `exif` and `correction` are bytes; the last five may be absent. RangeError if the format
+ * does not allow it.
  */
 export function writeContainer(container) {
   head.checkFields(container);
   head.checkAlpha(container.mode, container.alpha !== undefined);
   const latents = { length: container.latents.length, crc: crc16(container.latents) };
   head.checkColours(container, latents, container.colours !== undefined);
+  head.checkCorrection(
+    container.mode,
+    container.colours !== undefined,
+    container.correction !== undefined,
+  );
   const further = [
     [head.ALPHA, container.alpha],
     [head.COLOURS, container.colours],
     [head.ICC, container.icc],
     [head.EXIF, container.exif],
+    [head.CORRECTION, container.correction],
   ].filter(([, body]) => body !== undefined);
   const code = head.MODES.indexOf(container.mode);
   const bytes = [...head.MAGIC];

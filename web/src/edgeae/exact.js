@@ -16,7 +16,7 @@ export async function exactPicture(container, watch = new Stopwatch()) {
     ...decodeColours(container.colours, container),
     alpha: alphaOf(container),
   }));
-  const none = { symbols: new Int16Array(0), z: new Int16Array(0) };
+  const none = { symbols: new Int16Array(0), z: new Int16Array(0), correction: null };
   return { ...labelOf(container), ...none, ...picture, milliseconds: watch.milliseconds };
 }
 

@@ -15,6 +15,7 @@ export const ALPHA = 0x01;
 export const COLOURS = 0x02;
 export const ICC = 0x81;
 export const EXIF = 0x82;
+export const CORRECTION = 0x83;
 export const HAS_TABLE = 0x40;
 export const HIGH_MODE_BIT = 0x80;
 export const FRACTION = 128; // quality is one varint: whole part + 128 * hundredths
@@ -126,7 +127,9 @@ export function readHeader(data) {
     checkRange("hundredths of quality", Math.floor(quality / FRACTION), 0, 99);
     checkFields(header);
     checkAlpha(header.mode, further.some((entry) => entry.kind === ALPHA));
-    checkColours(header, latents, further.some((entry) => entry.kind === COLOURS));
+    const has = (kind) => further.some((entry) => entry.kind === kind);
+    checkColours(header, latents, has(COLOURS));
+    checkCorrection(header.mode, has(COLOURS), has(CORRECTION));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new ContainerError(`header: ${error.message}; ${WRITER}`);
@@ -172,6 +175,13 @@ export function checkColours({ mode, steps, lanesLog2, symbolsCrc }, latents, pr
   ]) {
     if (value === expected) continue;
     throw new RangeError(`${what} ${value} is not ${expected} beside a colours section`);
+  }
+}
+
+/** Throw RangeError if a correction is there where there is nothing to correct. */
+export function checkCorrection(mode, colours, present) {
+  if (present && (mode === "F" || colours)) {
+    throw new RangeError(`${colours ? "colours" : "an array"} and a correction contradict`);
   }
 }
 

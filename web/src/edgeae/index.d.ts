@@ -42,6 +42,8 @@ export interface Latents {
   alpha: Uint8Array | null;
   icc: Uint8Array | null;
   exif: Uint8Array | null;
+  /** Weights (planes, features), flat, of the filter for the decoded samples; docs/FORMAT.md, 8.2. */
+  correction: Int8Array | null;
 }
 
 export interface DecodedPicture extends Latents {
@@ -159,6 +161,7 @@ export interface LatentsRecord {
   alpha: Uint8Array | null;
   icc: Uint8Array | null;
   exif: Uint8Array | null;
+  correction: Int8Array | null;
 }
 
 /** A file's header and payloads; sections that it does not have are undefined. */
@@ -170,6 +173,8 @@ export interface Container extends Header {
   colours?: Uint8Array;
   icc?: Uint8Array;
   exif?: Uint8Array;
+  /** A filter for what the latents decode to. */
+  correction?: Uint8Array;
 }
 
 export const MAX_PIXELS: number;

@@ -2,8 +2,17 @@
 
 import { crc32 } from "./checksums.js";
 import { checkPixels } from "./container.js";
+import { shapeOf } from "./correction.js";
 import { ContainerError, VersionError } from "./errors.js";
-import { DAMAGED, MODES, QUALITY_MAX, SIDE_MAX, checkAlpha, checkCrc } from "./header.js";
+import {
+  DAMAGED,
+  MODES,
+  QUALITY_MAX,
+  SIDE_MAX,
+  checkAlpha,
+  checkCorrection,
+  checkCrc,
+} from "./header.js";
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0];
 const VERSION = 1;
@@ -27,6 +36,7 @@ const SHAPED = [
   ["alpha", "|u1", 1, 2],
   ["icc", "|u1", 1, 1],
   ["exif", "|u1", 1, 1],
+  ["correction", "|i1", 1, 2],
 ];
 const NEEDED = ["z", "symbols"];
 const HEADER = /^\{'descr': \[([^\[\]{}]*)\], 'fortran_order': False, 'shape': \(\), \} *\n$/;
@@ -41,7 +51,7 @@ export function isNpy(data) {
  * Return what a .npy file of latents holds; its own checksum is verified, not that of the symbols.
  *
  * `codingId`, `width`, `height`, `mode`, `quality` in hundredths, `symbolsCrc`, `symbols` and `z`
- * with `shapes` of both, `alpha`, `icc` and `exif`, null where absent.
+ * with `shapes` of both, `alpha`, `icc`, `exif` and `correction`, null where absent.
  */
 export function readNpy(data, maxPixels) {
   const { shapes, start } = parse(data);
@@ -90,6 +100,7 @@ export function readNpy(data, maxPixels) {
   try {
     checkFields(single, view.getFloat64(at.get("quality"), true));
     checkAlpha(single.mode, arrays.alpha !== null);
+    checkCorrection(single.mode, false, arrays.correction !== null);
     checkArrays(single, arrays, shapes);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -147,7 +158,7 @@ function checkFields({ codingId, width, height, mode, quality }, stored) {
   }
 }
 
-function checkArrays({ width, height }, { z, symbols, alpha, icc, exif }, shapes) {
+function checkArrays({ width, height, mode }, { z, symbols, alpha, icc, exif, correction }, shapes) {
   checkMagnitude("z", z, HYPER_LATENT_MAX);
   checkMagnitude("symbols", symbols, SYMBOL_MAX);
   if (!symbols.length) throw new RangeError("symbols are empty");
@@ -157,6 +168,13 @@ function checkArrays({ width, height }, { z, symbols, alpha, icc, exif }, shapes
     throw new RangeError(`alpha of (${rows}, ${columns}), not (${height}, ${width})`);
   }
   if (icc?.length === 0 || exif?.length === 0) throw new RangeError("icc or exif is empty");
+  if (!correction) return;
+  if (String(shapes.get("correction")) !== String(shapeOf(mode))) {
+    throw new RangeError(`correction of (${shapes.get("correction")}), not (${shapeOf(mode)})`);
+  }
+  if (!correction.some(Boolean) || correction.includes(-128)) {
+    throw new RangeError("correction has weights beyond +-127, or none but 0");
+  }
 }
 
 function checkMagnitude(name, values, limit) {
@@ -178,6 +196,7 @@ function text(view, offset, count) {
 }
 
 function elements(view, offset, count, type) {
-  if (type === "|u1") return new Uint8Array(view.buffer, view.byteOffset + offset, count).slice();
+  const Bytes = { "|u1": Uint8Array, "|i1": Int8Array }[type];
+  if (Bytes) return new Bytes(view.buffer, view.byteOffset + offset, count).slice();
   return Int16Array.from({ length: count }, (_, i) => view.getInt16(offset + 2 * i, true));
 }

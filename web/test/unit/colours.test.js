@@ -110,6 +110,7 @@ test("a grey picture is exact, and no network runs", async () => {
     exif: null,
     symbols: none,
     z: none,
+    correction: null,
   });
   assert.deepEqual(Object.keys(milliseconds), ["entropy"]);
   assert.deepEqual(stages, ["entropy"]);

@@ -36,15 +36,18 @@ test("checksums are those of the format", () => {
 });
 
 test("a container is read as it was written", () => {
-  const { further, size, ...read } = readContainer(writeContainer(CONTAINER));
-  assert.deepEqual(read, { ...CONTAINER, colours: undefined });
-  assert.equal(size, HEADER_BYTES);
-  assert.equal(further.length, 3);
+  const container = { ...CONTAINER, correction: Uint8Array.of(5) };
+  const { further, size, ...read } = readContainer(writeContainer(container));
+  assert.deepEqual(read, { ...container, colours: undefined });
+  assert.equal(size, HEADER_BYTES + 6);
+  assert.deepEqual(further.map(({ kind }) => kind), [0x01, 0x81, 0x82, 0x83]);
 });
 
 test("a container of colours is read as it was written", () => {
   const { further, size, ...read } = readContainer(writeContainer(COLOURS));
-  assert.deepEqual(read, COLOURS);
+  assert.deepEqual(read, { ...COLOURS, correction: undefined });
+  const corrected = { ...COLOURS, correction: Uint8Array.of(5) };
+  assert.throws(() => writeContainer(corrected), /colours and a correction contradict/);
   assert.deepEqual(further.map(({ kind }) => kind), [0x01, 0x02, 0x81, 0x82]);
 });
 
