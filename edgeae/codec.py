@@ -127,8 +127,6 @@ class Codec:
         """Begin to make the sessions that encoding needs, each in a thread of its own."""
         self._transforms.encoder.prepare()
         self._prior.prepare()
-        if self.bundle.manifest.correction:  # found by decoding
-            self._transforms.decoder.prepare()
 
     def prepare_decoding(self) -> None:
         """Begin to make the decoder's session in a thread, while symbols are decoded."""

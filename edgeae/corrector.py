@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Corrector:
         if effort < LEAST_EFFORT or not of.correction or not isinstance(source, Picture):
             return None
         if source.width * source.height <= LARGE_PIXELS:
+            self._transforms.decoder.prepare()  # while the encoder runs; else memory is short then
             return Sample(source.pixels, None, source.mode)
         spots = large_spots(source.height, source.width, of.stride, of.hyper_stride)
         if spots is None:
@@ -60,24 +62,26 @@ class Corrector:
         """Return the weights that pay for latents of the picture; None if none do."""
         if sample is None:
             return None
-        decoded = self._decoded(sample, coded, quality)
-        count = 1 if sample.spots is None else len(sample.spots.corners)
-        parts = (np.split(pixels, count, axis=1) for pixels in (sample.pixels, decoded))
+        spots = sample.spots
+        count = 1 if spots is None else len(spots.corners)
+        originals = np.split(sample.pixels, count, axis=1)
+        y_hats = np.split(self._y_hat(spots, coded), count, axis=2)
+        decoded = [
+            self._surrounded(sample, y_hat, quality, original.shape)
+            for y_hat, original in zip(y_hats, originals, strict=True)
+        ]
         bits = BITS_PER_NONZERO * np.count_nonzero(coded.symbols)
-        return find_weights(list(zip(*parts, strict=True)), bits)
+        return find_weights(list(zip(originals, decoded, strict=True)), bits)
 
-    def _decoded(self, sample: Sample, coded: Coded, quality: float) -> NDArray[np.uint8]:
-        """Return the decoded samples, those of each square with what the filter sees around."""
-        spots, transforms = sample.spots, self._transforms
-        if spots is None:
-            height, width = sample.pixels.shape[:2]
-        else:
-            height, width = spots.side, spots.side * len(spots.corners)
-        y_hat = self._y_hat(spots, coded)
-        decoded = transforms.synthesize_samples(y_hat, quality, height, width, sample.mode)
-        if spots is None:
-            return surrounded(decoded)
-        return replace(spots.in_mosaic, margin=spots.margin - REACH).inside.mosaic(decoded)
+    def _surrounded(
+        self, sample: Sample, y_hat: NDArray[np.floating], quality: float, shape: tuple[int, ...]
+    ) -> NDArray[np.uint8]:
+        """Return what ``y_hat`` decodes to, with as much around as the filter sees."""
+        synthesize = partial(self._transforms.synthesize_samples, mode=sample.mode)
+        if sample.spots is None:
+            return surrounded(synthesize(y_hat, quality, *shape[:2]))
+        side, edge = sample.spots.side, sample.spots.margin - REACH
+        return synthesize(y_hat, quality, side, side)[edge : side - edge, edge : side - edge]
 
     def _y_hat(self, spots: Spots | None, coded: Coded) -> NDArray[np.floating]:
         """Return what the decoder takes, for all of the picture or its squares side by side.

@@ -128,6 +128,7 @@ def _sections(container: Container, size: int) -> dict[str, object]:
         "colours": container.colours,
         "icc": container.icc,
         "exif": container.exif,
+        "correction": container.correction,
     }
     lengths = {name: len(data) for name, data in payloads.items() if data is not None}
     return {
