@@ -178,11 +178,16 @@ def _correct(around: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np
     channels = around.shape[-1]
     inside = around[REACH:-REACH, REACH:-REACH]
     # Integers below 2^24 whatever the weights, so float32 is exact in any order of summation.
-    planes = weights.astype(np.float32) @ _features(around)
-    samples = planes if channels == 1 else FROM_PLANES @ planes
-    change = np.floor(samples / UNIT + 0.5).T.reshape(inside.shape)
-    found: NDArray[np.uint8] = np.clip(inside + change, 0, 255).astype(np.uint8)
-    return found[..., 0] if channels == 1 else found
+    change = _features(around).T @ weights.T.astype(np.float32)
+    if channels == 3:
+        change = change @ FROM_PLANES.T
+    change *= 1 / UNIT
+    change += 0.5
+    np.floor(change, out=change)
+    found = change.reshape(inside.shape)
+    found += inside
+    samples: NDArray[np.uint8] = np.clip(found, 0, 255, out=found).astype(np.uint8)
+    return samples[..., 0] if channels == 1 else samples
 
 
 def _features(around: NDArray[np.uint8]) -> NDArray[np.float32]:
