@@ -9,8 +9,6 @@ applying it is exact in integers. docs/FORMAT.md, section 8.2.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +17,7 @@ from edgeae.container import ARRAY_MODE
 from edgeae.errors import DAMAGED, ContainerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,16 +28,7 @@ PAIRS = (  # of samples (dy, dx) and (-dy, -dx) away: the nearest first, zeros a
 )
 WEIGHT_MAX = 127
 UNIT = 256  # what a weight of one 64th is out of, with planes that are four times their samples
-# (R, G, B) to four times (Y, Co, Cg), and back from there; a grey picture is a plane by itself.
-TO_PLANES = np.array([[1, 2, 1], [2, 0, -2], [-1, 2, -1]], np.float32)
-FROM_PLANES = np.array([[1, 1, -1], [1, 0, 1], [1, -1, -1]], np.float32)
-GREY = np.array([[4]], np.float32)
-_STRIP = 1 << 13  # samples that are worked on at once: their features fit into the cache
-# A file gets smaller by this share where its squared error falls by a small share, at equal
-# quality: photos need 20 to 30 % more bits for a dB (docs/experiments.md).
-BITS_PER_ERROR = 1.1
-SECTION_BITS = 48  # type, length and checksum
-_ROUNDS = 4  # over all weights; later ones change little
+_STRIP = 1 << 15  # samples that are corrected at once: their planes fit into the cache
 
 
 def channels_of(mode: str) -> int:
@@ -114,43 +103,12 @@ def corrected_rows(
         if above is None:
             above = np.repeat(rows[:1], REACH, axis=0)
         rows = np.concatenate((above, rows))
-        yield from _in_strips(rows, weights)
+        yield from corrected_inside(rows, weights)
         above = rows[-2 * REACH :] if len(rows) > 2 * REACH else rows
     if above is not None:
-        yield from _in_strips(
+        yield from corrected_inside(
             np.concatenate((above, np.repeat(above[-1:], REACH, axis=0))), weights
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Moments:
-    """Sums over samples of products: of features, of features and errors, of errors."""
-
-    features: NDArray[np.float64]  # (features, features)
-    targets: NDArray[np.float64]  # (features, channels), of errors as planes
-    squares: float  # of the errors of samples
-
-
-def find_weights(
-    pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], bits: float
-) -> NDArray[np.int8] | None:
-    """Return the weights that pay for a picture; None if none do.
-
-    Parameters
-    ----------
-    pairs : sequence of two (h, w) or (h, w, 3) uint8
-        Original samples, of the picture or of parts that stand for it, and the decoded ones within
-        `REACH` more on each side.
-    bits : float
-        Of the picture's file: what a share of its squared error is worth grows with them.
-    """
-    channels = 1 if pairs[0][0].ndim == 2 else 3
-    moments = _moments(pairs, channels)
-    if not moments.squares:
-        return None
-    weights = _cheapest(moments, BITS_PER_ERROR * bits / moments.squares, channels)
-    saved = _error_change(moments, weights, channels) * BITS_PER_ERROR * bits / moments.squares
-    return weights.astype(np.int8) if saved + _cost(weights) + SECTION_BITS < 0 else None
 
 
 def surrounded(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -165,7 +123,9 @@ def _beside(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(planes, ((0, 0), (REACH, REACH), (0, 0)), mode="edge")
 
 
-def _in_strips(rows: NDArray[np.uint8], weights: NDArray[np.int8]) -> Iterator[NDArray[np.uint8]]:
+def corrected_inside(
+    rows: NDArray[np.uint8], weights: NDArray[np.int8]
+) -> Iterator[NDArray[np.uint8]]:
     """Yield the corrected inside of ``rows`` with their surroundings, some at a time."""
     width = rows.shape[1] - 2 * REACH
     step = max(1, _STRIP // width)
@@ -175,113 +135,76 @@ def _in_strips(rows: NDArray[np.uint8], weights: NDArray[np.int8]) -> Iterator[N
 
 
 def _correct(around: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.uint8]:
-    channels = around.shape[-1]
-    inside = around[REACH:-REACH, REACH:-REACH]
-    # Integers below 2^24 whatever the weights, so float32 is exact in any order of summation.
-    change = _features(around).T @ weights.T.astype(np.float32)
-    if channels == 3:
-        change = change @ FROM_PLANES.T
-    change *= 1 / UNIT
-    change += 0.5
-    np.floor(change, out=change)
-    found = change.reshape(inside.shape)
-    found += inside
-    samples: NDArray[np.uint8] = np.clip(found, 0, 255, out=found).astype(np.uint8)
-    return samples[..., 0] if channels == 1 else samples
+    """Return the corrected inside of ``around`` (h, w, channels).
 
-
-def _features(around: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (features, n) of the samples (h, w, channels) within their surroundings."""
-    channels = around.shape[-1]
-    matrix = GREY if channels == 1 else TO_PLANES
-    planes = np.tensordot(matrix, around.astype(np.float32), axes=(1, 2))
-    height, width = (side - 2 * REACH for side in planes.shape[1:])
-
-    def at(dy: int, dx: int) -> NDArray[np.float32]:
-        y, x = REACH + dy, REACH + dx
-        shifted: NDArray[np.float32] = planes[:, y : y + height, x : x + width]
-        return shifted
-
-    centre = at(0, 0)
-    found = np.empty((feature_count(channels), height, width), np.float32)
-    found[: channels - 1] = centre[1:]
-    twice = 2 * centre
-    for n, (dy, dx) in enumerate(PAIRS):
-        first = channels - 1 + n * channels
-        pair = np.add(at(dy, dx), at(-dy, -dx), out=found[first : first + channels])
-        pair -= twice
-    return found.reshape(len(found), -1)
-
-
-def _moments(
-    pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], channels: int
-) -> _Moments:
-    """Return the sums over all original samples."""
-    count = feature_count(channels)
-    features, targets = np.zeros((count, count)), np.zeros((count, channels))
-    matrix = GREY if channels == 1 else TO_PLANES
-    squares = 0.0
-    for original, decoded in pairs:
-        height, width = original.shape[:2]
-        step = max(1, _STRIP // width)
-        for top in range(0, height, step):
-            rows = original[top : top + step]
-            around = decoded[top : top + len(rows) + 2 * REACH]
-            around = around.reshape(*around.shape[:2], channels)
-            error = rows.reshape(-1, channels).astype(np.float32)
-            error -= around[REACH:-REACH, REACH:-REACH].reshape(-1, channels)
-            seen = _features(around)
-            features += seen @ seen.T
-            targets += seen @ (error @ matrix.T)
-            squares += float(np.square(error).sum(dtype=np.float64))
-    return _Moments(features, targets, squares)
-
-
-def _cheapest(moments: _Moments, worth: float, channels: int) -> NDArray[np.float64]:
-    """Return weights with the least of bits and squared error, ``worth`` bits each.
-
-    From the rounded solution of least squares, one weight after the other.
+    Integers stay below 2^24 whatever the weights, so float32 is exact. Term by term: a decoded
+    picture depends on no BLAS.
     """
-    metric = _metric(channels)
-    scale = np.trace(moments.features) / len(moments.features)
-    ridge = (1e-6 * scale + 1e-6) * np.eye(len(moments.features))
-    solved = np.linalg.solve(moments.features + ridge, moments.targets) * (UNIT / 4)
-    weights = np.clip(np.rint(solved), -WEIGHT_MAX, WEIGHT_MAX)
-    step = 4 / UNIT
-    for _ in range(_ROUNDS):
-        before = weights.copy()
-        for feature, channel in np.ndindex(weights.shape):
-            bend = moments.features[feature, feature] * metric[channel, channel] * step**2
-            error = moments.features[feature] @ weights * step - moments.targets[feature]
-            slope = error @ metric[:, channel] * step
-            now = weights[feature, channel]
-            best = now - slope / bend if bend > 0 else 0.0
-            options = {0.0, math.floor(best), math.ceil(best)}
-            weights[feature, channel] = min(
-                (w for w in options if abs(w) <= WEIGHT_MAX),
-                key=lambda w: worth * ((w - now) * (2 * slope + bend * (w - now))) + _bits(w),
-            )
-        if np.array_equal(weights, before):
-            break
-    return weights.T
+    planes = to_planes(around)
+    centre = at(planes, 0, 0)
+    sums = np.zeros(centre.shape, np.float32)
+    chroma = len(planes) - 1
+    _add(sums, centre[1:], weights[:, :chroma])
+    twice, pair = 2 * centre, np.empty(centre.shape, np.float32)
+    for offset, own in zip(PAIRS, _bypair_of(weights), strict=True):
+        if own.any():
+            _add(sums, pair_of(planes, offset, twice, pair), own)
+    sums *= 1 / UNIT
+    inside = around[REACH:-REACH, REACH:-REACH]
+    found = np.empty(inside.shape, np.float32)
+    for channel, change in enumerate(_to_samples(sums)):
+        np.add(inside[..., channel], np.floor(change + 0.5), out=found[..., channel])
+    samples: NDArray[np.uint8] = np.clip(found, 0, 255, out=found).astype(np.uint8)
+    return samples[..., 0] if samples.shape[-1] == 1 else samples
 
 
-def _error_change(moments: _Moments, weights: NDArray[np.float64], channels: int) -> float:
-    """Return by how much the weights change the squared error of samples."""
-    moved = weights.T * (4 / UNIT)
-    change = moved.T @ (moments.features @ moved - 2 * moments.targets)
-    return float(np.trace(_metric(channels) @ change))
+def to_planes(samples: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return four times (..., 1), or Y, Co and Cg of (..., 3) samples, the channels first."""
+    values = np.moveaxis(samples.astype(np.float32), -1, 0)
+    if len(values) == 1:
+        return 4 * values
+    red, green, blue = values
+    both = red + blue
+    return np.stack((both + 2 * green, 2 * (red - blue), 2 * green - both))
 
 
-def _metric(channels: int) -> NDArray[np.float64]:
-    """Return what squared errors of planes are in those of samples: (channels, channels)."""
-    back = np.ones((1, 1)) if channels == 1 else FROM_PLANES.astype(np.float64)
-    return back.T @ back / 16
+def _to_samples(planes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return what a change of the planes changes of each channel, where four times is one."""
+    if len(planes) == 1:
+        return [planes[0]]
+    y, orange, green = planes
+    rest = y - green
+    return [rest + orange, y + green, rest - orange]
 
 
-def _bits(weight: float) -> float:
-    return abs(weight) + (2 if weight else 1)
+def at(planes: NDArray[np.float32], dy: int, dx: int) -> NDArray[np.float32]:
+    """Return the inside of planes with their surroundings, moved."""
+    height, width = (side - 2 * REACH for side in planes.shape[1:])
+    y, x = REACH + dy, REACH + dx
+    return planes[:, y : y + height, x : x + width]
 
 
-def _cost(weights: NDArray[np.float64]) -> float:
-    return float(np.abs(weights).sum() + weights.size + np.count_nonzero(weights))
+def pair_of(
+    planes: NDArray[np.float32],
+    offset: tuple[int, int],
+    twice: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return how far a sample and the one opposite lie above the one between, in each plane."""
+    dy, dx = offset
+    pair: NDArray[np.float32] = np.add(at(planes, dy, dx), at(planes, -dy, -dx), out=out)
+    pair -= twice
+    return pair
+
+
+def _bypair_of(weights: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+    """Return the weights (channels, channels) of each pair."""
+    return np.split(weights[:, len(weights) - 1 :], len(PAIRS), axis=1)
+
+
+def _add(sums: NDArray[np.float32], values: NDArray[np.float32], weights: NDArray[np.int8]) -> None:
+    """Add to each of ``sums`` the weighted ``values``; what has no weight costs nothing."""
+    term = np.empty(sums.shape[1:], np.float32)
+    for channel, n in np.argwhere(weights).tolist():
+        np.multiply(values[n], np.float32(weights[channel, n]), out=term)
+        sums[channel] += term

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeae.correction import REACH, find_weights, surrounded
+from edgeae.correction import REACH, surrounded
+from edgeae.correction_fit import find_weights
 from edgeae.forecast import BITS_PER_NONZERO
 from edgeae.images.picture import Picture
 from edgeae.spots import LARGE_PIXELS, large_spots

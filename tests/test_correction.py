@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from edgeae import correction_fit
 from edgeae.benchmark.leaves import leaves
 from edgeae.bundle import MANIFEST, Bundle
 from edgeae.codec import Codec
@@ -23,9 +24,9 @@ from edgeae.correction import (
     corrected_rows,
     decode_weights,
     encode_weights,
-    find_weights,
     surrounded,
 )
+from edgeae.correction_fit import find_weights
 from edgeae.errors import ContainerError
 from edgeae.metrics import psnr_db
 from edgeae.npy import latents_from_npy, latents_to_npy
@@ -139,6 +140,15 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     assert find_weights([(original, surrounded(original))], 1e6) is None
     flat = np.full((40, 30, 3), 9, np.uint8)
     assert find_weights([(flat, surrounded(flat + np.uint8(1)))], 1e6) is None
+
+
+def test_sums_that_are_no_numbers_give_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = leaves(60, 50)
+    pairs = [(original, surrounded(np.roll(original, 1, axis=1)))]
+    assert find_weights(pairs, 1e6) is not None
+    features = correction_fit._features
+    monkeypatch.setattr(correction_fit, "_features", lambda planes: features(planes) * np.nan)
+    assert find_weights(pairs, 1e6) is None
 
 
 @pytest.fixture
