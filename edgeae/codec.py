@@ -230,7 +230,7 @@ class Codec:
     ) -> list[Encoding]:
         """Return what `reach` does of each; those of equal size run as one batch if they can.
 
-        Pixels that only ``images`` has, an iterator, are let go before the latents are rounded.
+        Large pictures that only ``images`` has, an iterator, are let go before latents are rounded.
         """
         return self._source_encoder.at_quality(images, quality, effort)
 

@@ -50,7 +50,7 @@ class Corrector:
         if effort < LEAST_EFFORT or not of.correction or not isinstance(source, Picture):
             return None
         if source.width * source.height <= LARGE_PIXELS:
-            self._transforms.decoder.prepare()  # while the encoder runs; else memory is short then
+            self._transforms.decoder.prepare()  # its session is made while the encoder runs
             return Sample(source.pixels, None, source.mode)
         spots = large_spots(source.height, source.width, of.stride, of.hyper_stride)
         if spots is None:

@@ -87,7 +87,7 @@ class SourceEncoder:
     ) -> list[Encoding]:
         """Return the encoding of each at a quality of 0..100; equal sizes run as one batch.
 
-        Of ``images`` no pixels are kept beyond the encoder.
+        Of large ``images`` few pixels are kept beyond the encoder.
         """
         _check_effort(effort)
         quality = round_quality(quality)
@@ -167,11 +167,11 @@ class SourceEncoder:
             latents = self._latents(label, quality / 100, coded)
             colours = _smaller(few, latents, coded)
             chosen = self._corrector.weights(sample, coded, quality / 100)
-            write = partial(pack, coded=coded, bundle=self._bundle, plane=plane, colours=colours)
-            file = write(replace(latents, correction=chosen))
+            packed = partial(pack, coded=coded, bundle=self._bundle, plane=plane, colours=colours)
+            file = packed(replace(latents, correction=chosen))
             if len(file) > limit and quality == 0 and chosen is not None:
                 chosen = None
-                file = write(latents)
+                file = packed(latents)
             return file
 
         return trials.reach_size(limit, fixed, write), chosen
