@@ -146,7 +146,7 @@ def _correct(around: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np
     chroma = len(planes) - 1
     _add(sums, centre[1:], weights[:, :chroma])
     twice, pair = 2 * centre, np.empty(centre.shape, np.float32)
-    for offset, own in zip(PAIRS, _bypair_of(weights), strict=True):
+    for offset, own in zip(PAIRS, _by_pair(weights), strict=True):
         if own.any():
             _add(sums, pair_of(planes, offset, twice, pair), own)
     sums *= 1 / UNIT
@@ -197,7 +197,7 @@ def pair_of(
     return pair
 
 
-def _bypair_of(weights: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+def _by_pair(weights: NDArray[np.int8]) -> list[NDArray[np.int8]]:
     """Return the weights (channels, channels) of each pair."""
     return np.split(weights[:, len(weights) - 1 :], len(PAIRS), axis=1)
 

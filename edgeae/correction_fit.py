@@ -30,9 +30,9 @@ _METRICS = {
     1: np.array([[1]]) / 16,
     3: np.array([[3, 0, -1], [0, 2, 0], [-1, 0, 3]]) / 16,
 }
-_FEATURES_STRIP = 1 << 13  # whose features do
-# A file gets smaller by this share where its squared error falls by a small share, at equal
-# quality: photos need 20 to 30 % more bits for a dB (docs/experiments.md).
+_FEATURES_STRIP = 1 << 13  # samples whose features fit into the cache
+# A small share of the squared error is worth so many times that share of the file's bits: photos
+# need 20 to 30 % more for a dB.
 BITS_PER_ERROR = 1.1
 SECTION_BITS = 48  # type, length and checksum
 _ROUNDS = 4  # over all weights; later ones change little
