@@ -71,6 +71,9 @@ def decode_weights(data: bytes, mode: str) -> NDArray[np.int8]:
     """
     channels = channels_of(mode)
     count = channels * feature_count(channels)
+    beyond = f"correction: bits beyond the last of {count} weights; {DAMAGED}"
+    if 8 * len(data) >= count * (WEIGHT_MAX + 2) + 8:  # before a list of its bits is made
+        raise ContainerError(beyond)
     bits = iter(np.unpackbits(np.frombuffer(data, np.uint8)).tolist())
     weights = []
     for _ in range(count):
@@ -81,7 +84,7 @@ def decode_weights(data: bytes, mode: str) -> NDArray[np.int8]:
             raise ContainerError(f"correction: a weight of {weight}; {DAMAGED}")
         weights.append(-weight if weight and next(bits, 0) else weight)
     if any(bits) or not data or not data[-1]:
-        raise ContainerError(f"correction: bits beyond the last of {count} weights; {DAMAGED}")
+        raise ContainerError(beyond)
     return np.ascontiguousarray(np.array(weights, np.int8).reshape(-1, channels).T)
 
 

@@ -61,6 +61,7 @@ def test_no_weights_take_no_bytes() -> None:
         (b"\x80\0", "bits beyond"),
         (bytes([0, 0, 1]), "bits beyond the last of 12"),
         (b"\xff" * 16, "a weight of 128"),
+        (b"\xff" * 100_000_000, "bits beyond the last of 12"),
     ],
 )
 def test_damaged_section_is_an_error(section: bytes, what: str) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from edgeae.errors import BoundError, BundleError
+from edgeae_export.card import OTHERS, SHARES
 from edgeae_export.starts import origin
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", bound=DataclassInstance)
 
-OTHERS, SHARES = "averaged with", "shares"  # keys of a checkpoint's history
 WEIGHTS = ("model.", "average.")
 
 

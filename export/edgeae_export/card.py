@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgeae_export.average import OTHERS, SHARES
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # keys of the provenance: the bundle whose tables were kept, and a latent space that is not its
 ENTROPY_OF, LATENT_SPACE = "entropy of", "latent space"
+# and of averaged weights: what else they were made of, and the share of each, its own first
+OTHERS, SHARES = "averaged with", "shares"
 
 
 def card(
