@@ -21,13 +21,13 @@ from edgeae.bundle import DEFAULT_MODEL, FP32, INT8, Bundle, find_bundle
 from edgeae.container import ARRAY_MODE, MAX_PIXELS, read_header
 from edgeae.correction import REACH, corrected, corrected_rows
 from edgeae.crops import crop_of
-from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, Label, SourceEncoder
+from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, SourceEncoder
 from edgeae.errors import ImageError
 from edgeae.exact import exact_picture
 from edgeae.graphs import default_threads
 from edgeae.images.picture import Picture
 from edgeae.images.strips import Strips, strips_of
-from edgeae.inputs import picture_in
+from edgeae.inputs import Label, picture_in
 from edgeae.packing import check_coding_id, open_container, pack, restore, unpack
 from edgeae.precision import AUTO
 from edgeae.priors import open_prior
@@ -76,12 +76,7 @@ class Codec:
         self._transforms = Transforms(
             bundle, provider=provider, precision=precision, threads=self.threads
         )
-        self._prior = open_prior(
-            bundle,
-            provider=provider,
-            threads=self.threads,
-            reanalyse=self._transforms.reanalyse,
-        )
+        self._prior = open_prior(bundle, provider=provider, threads=self.threads)
         self._source_encoder = SourceEncoder(bundle, self._transforms, self._prior)
         self._autoencoder = Autoencoder(self._transforms)
 
@@ -193,8 +188,9 @@ class Codec:
             0..100, rounded to hundredths; higher is better and larger. Or what to come to: a
             `TargetSize`, a `TargetBpp` (of the ``.eae`` file, also for latents) or a `TargetPsnr`.
         effort : int
-            0 rounds to the nearest; 1 rounds where it is cheapest and corrects what the decoder
-            leaves; 2 tries more. Larger is slower.
+            How often what was found is decoded and analysed again, 0 to 2: the latents make up for
+            what the decoded picture lacks, and a filter comes along that takes back what latents
+            cannot. Pictures of over two megapixels get the filter alone at 1. Larger is slower.
 
         Raises
         ------

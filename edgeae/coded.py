@@ -29,6 +29,7 @@ class Coded:
     z: NDArray[np.int16]  # (Cz, hz, wz), (0, 0, 0) without hyper-latents
     y_hat: NDArray[np.floating]  # (C, h, w), what the decoder network takes, or NO_Y_HAT
     sections: Sequence[Section]  # in coding order; none of what was decoded just now
+    correction: NDArray[np.int8] | None = None  # found with them, of `edgeae.correction`
 
     @property
     def bits(self) -> float:

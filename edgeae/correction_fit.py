@@ -52,10 +52,18 @@ class _Moments:
         return bool(np.isfinite(self.features).all() and np.isfinite(self.targets).all())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """Weights that pay, and what they make of the decoded samples that they were found by."""
+
+    weights: NDArray[np.int8]  # (channels, features)
+    corrected: tuple[NDArray[np.uint8], ...]  # (h, w) or (h, w, 3) each
+
+
 def find_weights(
     pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], bits: float
-) -> NDArray[np.int8] | None:
-    """Return the weights that pay for a picture; None if none do.
+) -> Fit | None:
+    """Return the weights that pay for a picture and what they make of it; None if none do.
 
     Parameters
     ----------
@@ -73,8 +81,15 @@ def find_weights(
     weights = _cheapest(moments, worth, _METRICS[channels])
     if not weights.any():
         return None
-    saved = worth * (moments.squares - _squares_left(pairs, weights))
-    return weights if saved > _cost(weights) + SECTION_BITS else None
+    corrected = tuple(
+        np.concatenate([*corrected_inside(decoded.reshape(*decoded.shape[:2], channels), weights)])
+        for _, decoded in pairs
+    )
+    left = sum(
+        _squares(original, found) for (original, _), found in zip(pairs, corrected, strict=True)
+    )
+    saved = worth * (moments.squares - left)
+    return Fit(weights, corrected) if saved > _cost(weights) + SECTION_BITS else None
 
 
 def _features(planes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -141,16 +156,8 @@ def _cheapest(moments: _Moments, worth: float, metric: NDArray[np.float64]) -> N
     return np.ascontiguousarray(weights.T.astype(np.int8))
 
 
-def _squares_left(
-    pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], weights: NDArray[np.int8]
-) -> float:
-    """Return the squared error of the corrected samples."""
-    total = 0.0
-    for original, decoded in pairs:
-        around = decoded if decoded.ndim == 3 else decoded[..., np.newaxis]
-        found = np.concatenate([*corrected_inside(around, weights)])
-        total += float(np.square(found - original.astype(np.float32)).sum(dtype=np.float64))
-    return total
+def _squares(original: NDArray[np.uint8], found: NDArray[np.uint8]) -> float:
+    return float(np.square(found - original.astype(np.float32)).sum(dtype=np.float64))
 
 
 def _bits(weight: float) -> float:

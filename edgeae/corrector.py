@@ -1,4 +1,4 @@
-"""Find a picture's correction while it is encoded: decode it, or squares of it, and compare."""
+"""Find a picture's correction: compare it with what its latents decode to, or squares of both."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeae.correction import REACH, surrounded
+from edgeae.correction import REACH, corrected, surrounded
 from edgeae.correction_fit import find_weights
 from edgeae.forecast import BITS_PER_NONZERO
 from edgeae.images.picture import Picture
+from edgeae.inputs import Label
 from edgeae.spots import LARGE_PIXELS, large_spots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edgeae.bundle import Bundle
     from edgeae.coded import Coded
+    from edgeae.correction_fit import Fit
     from edgeae.inputs import Source
     from edgeae.priors import Prior
     from edgeae.spots import Spots
     from edgeae.transforms import Transforms
 
-LEAST_EFFORT = 1  # that corrects: it takes a decode
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """The samples that a correction is found by."""
+class Original:
+    """What is kept of a picture, or an array, while its latents are rounded."""
 
-    pixels: NDArray[np.uint8]  # (H, W) or (H, W, 3), of the picture or of a row of squares
+    label: Label
+    pixels: NDArray[np.uint8] | None  # (H, W) or (H, W, 3), or of squares in a row; None: no filter
     spots: Spots | None  # where the squares are; None for the whole picture
-    mode: str
 
 
 class Corrector:
@@ -44,59 +46,67 @@ class Corrector:
         self._transforms = transforms
         self._prior = prior
 
-    def sample(self, source: Source, effort: int) -> Sample | None:
-        """Return what has to be kept of a picture; None if it gets no correction."""
-        of = self._bundle.manifest
-        if effort < LEAST_EFFORT or not of.correction or not isinstance(source, Picture):
-            return None
+    def original(self, source: Source) -> Original:
+        """Return what has to be kept of a picture that is to be corrected."""
+        of, label = self._bundle.manifest, Label.of(source)
+        if not of.correction or not isinstance(source, Picture):
+            return Original(label, None, None)
         if source.width * source.height <= LARGE_PIXELS:
-            self._transforms.decoder.prepare()  # its session is made while the encoder runs
-            return Sample(source.pixels, None, source.mode)
+            return Original(label, source.pixels, None)
         spots = large_spots(source.height, source.width, of.stride, of.hyper_stride)
         if spots is None:
-            return None
-        return Sample(spots.inside.mosaic(source.pixels), spots, source.mode)
+            return Original(label, None, None)
+        return Original(label, spots.inside.mosaic(source.pixels), spots)
 
-    def weights(
-        self, sample: Sample | None, coded: Coded, quality: float
+    def of_decoded(
+        self, original: Original, decoded: NDArray[Any], coded: Coded
+    ) -> tuple[NDArray[np.int8] | None, NDArray[Any]]:
+        """Return the weights that pay for a decoded picture, None if none do, and it corrected."""
+        if original.pixels is None:
+            return None, decoded
+        if original.spots is None:
+            fit = _fit(original, [surrounded(decoded)], coded)
+            return (None, decoded) if fit is None else (fit.weights, fit.corrected[0])
+        near = original.spots.with_margin(REACH)
+        squares = np.split(near.mosaic(decoded), len(near.corners), axis=1)
+        fit = _fit(original, squares, coded)
+        return (None, decoded) if fit is None else (fit.weights, corrected(decoded, fit.weights))
+
+    def of_latents(
+        self, original: Original, coded: Coded, quality: float
     ) -> NDArray[np.int8] | None:
-        """Return the weights that pay for latents of the picture; None if none do."""
-        if sample is None:
+        """Return the same where only squares are decoded; those of the picture's spots."""
+        spots = original.spots
+        if spots is None:  # there are none to correct
             return None
-        spots = sample.spots
-        count = 1 if spots is None else len(spots.corners)
-        originals = np.split(sample.pixels, count, axis=1)
-        y_hats = np.split(self._y_hat(spots, coded), count, axis=2)
-        decoded = [
-            self._surrounded(sample, y_hat, quality, original.shape)
-            for y_hat, original in zip(y_hats, originals, strict=True)
-        ]
-        bits = BITS_PER_NONZERO * np.count_nonzero(coded.symbols)
-        return find_weights(list(zip(originals, decoded, strict=True)), bits)
+        y_hats = np.split(self._y_hat(spots, coded), len(spots.corners), axis=2)
+        synthesize = partial(self._transforms.synthesize_samples, mode=original.label.mode)
+        side, edge = spots.side, spots.margin - REACH
+        inside = slice(edge, side - edge)
+        squares = [synthesize(y_hat, quality, side, side)[inside, inside] for y_hat in y_hats]
+        fit = _fit(original, squares, coded)
+        return None if fit is None else fit.weights
 
-    def _surrounded(
-        self, sample: Sample, y_hat: NDArray[np.floating], quality: float, shape: tuple[int, ...]
-    ) -> NDArray[np.uint8]:
-        """Return what ``y_hat`` decodes to, with as much around as the filter sees."""
-        synthesize = partial(self._transforms.synthesize_samples, mode=sample.mode)
-        if sample.spots is None:
-            return surrounded(synthesize(y_hat, quality, *shape[:2]))
-        side, edge = sample.spots.side, sample.spots.margin - REACH
-        return synthesize(y_hat, quality, side, side)[edge : side - edge, edge : side - edge]
+    def _y_hat(self, spots: Spots, coded: Coded) -> NDArray[np.floating]:
+        """Return what the decoder takes, of the squares side by side.
 
-    def _y_hat(self, spots: Spots | None, coded: Coded) -> NDArray[np.floating]:
-        """Return what the decoder takes, for all of the picture or its squares side by side.
-
-        Of large pictures it was not kept: the means are predicted again, of squares from these
-        alone, which differs only along their borders.
+        Of large pictures it was not kept: the means are predicted again, from the squares alone,
+        which differs only along their borders.
         """
         of = self._bundle.manifest
         if coded.y_hat.size:
-            return coded.y_hat if spots is None else _cut(spots, coded.y_hat, of.stride)
-        symbols, z = coded.symbols, coded.z
-        if spots is not None:
-            symbols, z = _cut(spots, symbols, of.stride), _cut(spots, z, of.hyper_stride)
+            return _cut(spots, coded.y_hat, of.stride)
+        symbols, z = _cut(spots, coded.symbols, of.stride), _cut(spots, coded.z, of.hyper_stride)
         return self._prior.restore(symbols, z).y_hat
+
+
+def _fit(original: Original, decoded: Sequence[NDArray[np.uint8]], coded: Coded) -> Fit | None:
+    """Return the weights by the picture or its squares, decoded with `REACH` around each."""
+    if original.pixels is None:
+        return None
+    pixels = np.split(original.pixels, len(decoded), axis=1)
+    bits = BITS_PER_NONZERO * np.count_nonzero(coded.symbols)
+    return find_weights(list(zip(pixels, decoded, strict=True)), bits)
 
 
 def _cut(spots: Spots, latents: NDArray[Any], stride: int) -> NDArray[Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +11,16 @@ import numpy as np
 from edgeae.colours import encode_colours, indexed
 from edgeae.container import QUALITY_MAX, fixed_bytes
 from edgeae.correction import corrected
-from edgeae.corrector import Corrector
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.images.picture import Picture
+from edgeae.inputs import Label
 from edgeae.latents import Latents, round_quality
 from edgeae.metrics import psnr_db
 from edgeae.packing import pack
 from edgeae.planes import encode_plane
 from edgeae.rate_control import TargetPsnr
+from edgeae.refine import FAST_EFFORT, Refiner
 from edgeae.trials import Reached, Trials
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from edgeae.bundle import Bundle
     from edgeae.coded import Coded
     from edgeae.colours import Indexed
-    from edgeae.corrector import Sample
     from edgeae.inputs import ImageLike, Source
     from edgeae.priors import Prior
     from edgeae.rate_control import Target, TargetBpp, TargetSize
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 50.0
 EFFORTS = (0, 1, 2)
-FAST_EFFORT = 1  # up to here latents are rounded once
 DEFAULT_EFFORT = 1
 
 
@@ -56,23 +54,6 @@ class Encoding:
     note: str | None = None  # for the user
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Label:
-    """All of a picture, or an array, but its samples."""
-
-    width: int
-    height: int
-    mode: str
-    alpha: NDArray[np.uint8] | None
-    icc: bytes | None
-    exif: bytes | None
-
-    @classmethod
-    def of(cls, source: Source | Latents) -> Label:
-        """Return what is beside the samples of ``source``."""
-        return cls(source.width, source.height, source.mode, source.alpha, source.icc, source.exif)
-
-
 class SourceEncoder:
     """The way from pictures and arrays to encodings, by a bundle's transforms and its prior."""
 
@@ -80,7 +61,7 @@ class SourceEncoder:
         self._bundle = bundle
         self._transforms = transforms
         self._prior = prior
-        self._corrector = Corrector(bundle, transforms, prior)
+        self._refiner = Refiner(bundle, transforms, prior)
 
     def at_quality(
         self, images: Iterable[ImageLike], quality: float, effort: int
@@ -93,19 +74,18 @@ class SourceEncoder:
         quality = round_quality(quality)
         level = np.asarray(quality, np.float32)
         sources = [self._transforms.input.read(image) for image in images]
-        labels = [Label.of(source) for source in sources]
+        originals = [self._refiner.original(source, effort) for source in sources]
         colours = [self._colours(source) for source in sources]
-        samples = [self._corrector.sample(source, effort) for source in sources]
         ys = self._analyse(sources, keeps_y=effort > FAST_EFFORT)
         sources.clear()
         encodings = []
-        for label, few, sample in zip(labels, colours, samples, strict=True):
-            coded = self._prior.quantize(ys.pop(0), level, effort)
-            latents = self._latents(label, quality, coded)
-            exact = _smaller(few, latents, coded)
+        for original, few in zip(originals, colours, strict=True):
+            y = ys.pop(0)
+            coded = self._prior.quantize(y, level)
+            exact = _smaller(few, original.label, coded)
             if exact is None:
-                weights = self._corrector.weights(sample, coded, quality)
-                latents = replace(latents, correction=weights)
+                coded = self._refiner.refined(coded, y, original, level, effort)
+            latents = self._latents(original.label, quality, coded)
             encodings.append(Encoding(latents, coded, effort, exact))
         return encodings
 
@@ -126,22 +106,19 @@ class SourceEncoder:
                 f"target; leave the target out, or choose another model"
             )
         precise = effort > FAST_EFFORT or isinstance(target, TargetPsnr)
+        original = self._refiner.original(source, effort)
         (y,) = self._analyse([source], keeps_y=precise)
-        trials = Trials(y, self._prior, effort, manifest)
+        trials = Trials(y, original, self._prior, self._refiner, effort, manifest)
         few = self._colours(source)
-        sample = self._corrector.sample(source, effort)
         if isinstance(target, TargetPsnr):
-            reached = self._reach_psnr(source, target, trials, few, sample)
-            weights = self._corrector.weights(sample, reached.coded, reached.quality / 100)
+            reached = self._reach_psnr(source, target, trials, few)
         else:
-            reached, weights = self._reach_size(source, target, trials, few, sample)
-        latents = self._latents(Label.of(source), reached.quality / 100, reached.coded)
-        latents = replace(latents, correction=weights)
+            reached = self._reach_size(source, target, trials, few)
         return Encoding(
-            latents=latents,
+            latents=self._latents(original.label, reached.quality / 100, reached.coded),
             coded=reached.coded,
             effort=effort,
-            colours=_smaller(few, latents, reached.coded),
+            colours=_smaller(few, original.label, reached.coded),
             file=reached.file,
             psnr_db=reached.psnr_db,
             note=reached.note,
@@ -153,28 +130,19 @@ class SourceEncoder:
         target: TargetSize | TargetBpp,
         trials: Trials,
         few: Indexed | None,
-        sample: Sample | None,
-    ) -> tuple[Reached, NDArray[np.int8] | None]:
+    ) -> Reached:
         plane = None if picture.alpha is None else encode_plane(picture.alpha)
         sections = [section for section in (plane, picture.icc, picture.exif) if section]
         limit = target.limit_bytes(picture.width * picture.height)
         fixed = fixed_bytes(picture.width, picture.height, limit, sections)
         label = Label.of(picture)
-        chosen: NDArray[np.int8] | None = None  # weights of the file that was written last
 
         def write(quality: int, coded: Coded) -> bytes:
-            nonlocal chosen
             latents = self._latents(label, quality / 100, coded)
-            colours = _smaller(few, latents, coded)
-            chosen = self._corrector.weights(sample, coded, quality / 100)
-            packed = partial(pack, coded=coded, bundle=self._bundle, plane=plane, colours=colours)
-            file = packed(replace(latents, correction=chosen))
-            if len(file) > limit and quality == 0 and chosen is not None:
-                chosen = None
-                file = packed(latents)
-            return file
+            colours = _smaller(few, label, coded)
+            return pack(latents, coded, self._bundle, plane=plane, colours=colours)
 
-        return trials.reach_size(limit, fixed, write), chosen
+        return trials.reach_size(limit, fixed, write)
 
     def _reach_psnr(
         self,
@@ -182,16 +150,12 @@ class SourceEncoder:
         target: TargetPsnr,
         trials: Trials,
         few: Indexed | None,
-        sample: Sample | None,
     ) -> Reached:
         def render(coded: Coded, quality: int, height: int, width: int) -> NDArray[np.uint8]:
             decoded = self._transforms.synthesize_samples(
                 coded.y_hat, quality / 100, height, width, picture.mode
             )
-            if (height, width) != (picture.height, picture.width):  # squares of it
-                return decoded
-            weights = self._corrector.weights(sample, coded, quality / 100)
-            return decoded if weights is None else corrected(decoded, weights)
+            return decoded if coded.correction is None else corrected(decoded, coded.correction)
 
         try:
             return trials.reach_psnr(target.psnr_db, picture.pixels, render)
@@ -199,8 +163,7 @@ class SourceEncoder:
             if few is None:
                 raise
             best = trials.coded(QUALITY_MAX, trials.effort)
-            latents = self._latents(Label.of(picture), QUALITY_MAX / 100, best)
-            if _smaller(few, latents, best) is None:
+            if _smaller(few, Label.of(picture), best) is None:
                 raise
             decoded = render(best, QUALITY_MAX, picture.height, picture.width)
             highest = psnr_db(picture.pixels, decoded)
@@ -248,14 +211,15 @@ class SourceEncoder:
             alpha=label.alpha,
             icc=label.icc or None,
             exif=label.exif or None,
+            correction=coded.correction,
         )
 
 
-def _smaller(few: Indexed | None, latents: Latents, coded: Coded) -> bytes | None:
+def _smaller(few: Indexed | None, label: Label, coded: Coded) -> bytes | None:
     """Return the coded colours if a file is no larger with them than with the latents."""
     if few is None:
         return None
-    size, count = (latents.width, latents.height), math.ceil(payload_bits(coded.sections) / 8)
+    size, count = (label.width, label.height), math.ceil(payload_bits(coded.sections) / 8)
     limit = fixed_bytes(*size, count, []) + count
     colours = encode_colours(few, limit)
     return colours if colours and fixed_bytes(*size, 0, [colours]) <= limit else None

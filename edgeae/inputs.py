@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
     ImageLike: TypeAlias = Picture | FloatArray | Image | NDArray[Any]
 
 Source: TypeAlias = Picture | FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Label:
+    """All of a picture, or an array, but its samples."""
+
+    width: int
+    height: int
+    mode: str
+    alpha: NDArray[np.uint8] | None
+    icc: bytes | None
+    exif: bytes | None
+
+    @classmethod
+    def of(cls, source: Source | Latents) -> Label:
+        """Return what is beside the samples of ``source``."""
+        return cls(source.width, source.height, source.mode, source.alpha, source.icc, source.exif)
 
 
 class Input(Protocol):
@@ -48,7 +66,7 @@ class Input(Protocol):
         """Return the decoder's output, without the axis of the batch, as ``mode`` has it."""
         ...
 
-    def finish(self, pixels: NDArray[Any], beside: Latents | Source) -> Source:
+    def finish(self, pixels: NDArray[Any], beside: Label | Latents | Source) -> Source:
         """Return the decoded samples with what ``beside`` has of alpha and metadata."""
         ...
 
@@ -103,7 +121,7 @@ class PictureInput:
         samples = crop(pixels, height, width)
         return np.ascontiguousarray(_grey(samples) if mode.startswith("L") else _rgb(samples))
 
-    def finish(self, pixels: NDArray[Any], beside: Latents | Source) -> Picture:
+    def finish(self, pixels: NDArray[Any], beside: Label | Latents | Source) -> Picture:
         """Return the picture with alpha and metadata."""
         return Picture(pixels, beside.alpha, beside.icc, beside.exif)
 
@@ -144,7 +162,7 @@ class ArrayInput:
         """Return the array as it is."""
         return pixels
 
-    def finish(self, pixels: NDArray[Any], beside: Latents | Source) -> FloatArray:
+    def finish(self, pixels: NDArray[Any], beside: Label | Latents | Source) -> FloatArray:
         """Return the array."""
         return FloatArray(pixels)
 

@@ -7,7 +7,6 @@ through the same four methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -21,22 +20,21 @@ from edgeae.graphs import Graph, only_cpu
 from edgeae.known_answer import index_sha256, known_values
 from edgeae.latents import NO_HYPER_LATENTS
 from edgeae.masks import gather, none_known, overlay, scatter, scatter_pieces
-from edgeae.refine import REFINED_BITS_PER_SQUARE, refined
-from edgeae.rounding import cheapest, nearest, thresholds
+from edgeae.rounding import REFINED_BITS_PER_SQUARE, cheapest, nearest, thresholds
 from edgeae.tile_graphs import GraphPair
 from edgeae.tiles import Tile, needs_tiles, run_all, tiles_of, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edgeae.bundle import Bundle
     from edgeae.entropy.rans import Decoder
     from edgeae.entropy.tables import ChannelTables, ScaleTables
     from edgeae.graphs import Run
-    from edgeae.refine import Reanalyse
 
-    # differences from the means in steps (n,), table rows (n,) -> symbols (n,)
-    Rounder: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.int16]]
+    Scaled: TypeAlias = Callable[[Tile], NDArray[np.float32]]  # latents of a tile, in steps
 
 HYPER_HALO = 1  # hyper-latents around that either hyper graph sees; edgeae_export checks it
 _TRIAL_QUALITY = 50.0
@@ -48,11 +46,14 @@ class Prior(Protocol):
     def prepare(self) -> None:
         """Begin to make the sessions that encoding needs."""
 
-    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
-        """Return the rounded latents of ``y`` (C, h, w); ``effort`` is 0, 1 or 2.
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32]) -> Coded:
+        """Return the rounded latents of ``y`` (C, h, w).
 
-        With y_hat if ``y`` is float32; efforts 0 and 1 take float16 too, of large pictures.
+        With y_hat if ``y`` is float32; of large pictures it may be float16.
         """
+
+    def requantize(self, target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+        """Return latents rounded around a target (C, h, w) in steps, under known hyper-latents."""
 
     def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (C,) what a latent of 1 becomes before it is rounded: 1 / step size."""
@@ -81,9 +82,13 @@ class ChannelPrior:
     def prepare(self) -> None:
         """Do nothing: there are no graphs here."""
 
-    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
-        """Return ``y`` rounded to the nearest at every effort."""
-        return self.restore(nearest(y, self._tables.VALUE_LIMIT), NO_HYPER_LATENTS)
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32]) -> Coded:
+        """Return ``y`` rounded to the nearest."""
+        return self.requantize(y.astype(np.float32, copy=False), NO_HYPER_LATENTS)
+
+    def requantize(self, target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+        """Return the target rounded to the nearest."""
+        return self.restore(nearest(target, self._tables.VALUE_LIMIT), z)
 
     def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ones: there is one step size."""
@@ -127,13 +132,11 @@ class Hyperprior:
         tables: ScaleTables,
         encoders: GraphPair[Graph],
         decoders: GraphPair[Graph],
-        reanalyse: Reanalyse,
     ) -> None:
         self._manifest = bundle.manifest
         self._masks = bundle.masks
         self._channel_tables = bundle.channel_tables
         self._scale_tables = tables
-        self._reanalyse = reanalyse
         self._encoders = encoders
         self._decoders = decoders
 
@@ -150,7 +153,7 @@ class Hyperprior:
     def _refined_thresholds(self) -> NDArray[np.float32]:
         return thresholds(self._scale_tables, REFINED_BITS_PER_SQUARE)
 
-    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32], effort: int) -> Coded:
+    def quantize(self, y: NDArray[np.floating], quality: NDArray[np.float32]) -> Coded:
         """Return ``y`` at the quality's step size, rounded around the predicted means."""
         z = self._hyper_latents(y, quality)
         gains = self.gains(quality)[:, np.newaxis, np.newaxis]
@@ -159,13 +162,12 @@ class Hyperprior:
             in_steps: NDArray[np.float32] = np.multiply(y[:, *tile.kept], gains, dtype=np.float32)
             return in_steps
 
-        keep = y.dtype == np.float32
-        if effort == 0:
-            return self._rounded(scaled, z, self._nearest, keep=keep)
-        coded = self._rounded(scaled, z, self._cheapest(self._thresholds), keep=keep)
-        if effort == 1:
-            return coded
-        return self._refined(y, quality, coded)
+        return self._rounded(scaled, z, self._thresholds, keep=y.dtype == np.float32)
+
+    def requantize(self, target: NDArray[np.float32], z: NDArray[np.int16]) -> Coded:
+        """Return latents rounded around a target that knows what the picture wants of each."""
+        bounds = self._refined_thresholds
+        return self._rounded(lambda tile: target[:, *tile.kept], z, bounds, keep=True)
 
     def gains(self, quality: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how much the hyper-encoder scales each channel, found on the smallest picture."""
@@ -209,32 +211,6 @@ class Hyperprior:
         hyper = (of.hyper_channels, height // of.hyper_stride, width // of.hyper_stride)
         return latents, hyper
 
-    def _refined(
-        self, y: NDArray[np.floating], quality: NDArray[np.float32], first: Coded
-    ) -> Coded:
-        gains = self.gains(quality)[:, np.newaxis, np.newaxis]
-
-        def missing(y_hat: NDArray[np.floating]) -> NDArray[np.float32]:
-            lack = self._reanalyse(y_hat, quality)
-            np.subtract(y, lack, out=lack)
-            lack *= gains
-            return lack
-
-        def round_to(target: NDArray[np.float32]) -> Coded:
-            rounder = self._cheapest(self._refined_thresholds)
-            return self._rounded(lambda tile: target[:, *tile.kept], first.z, rounder, keep=True)
-
-        return refined(first, missing, round_to)
-
-    def _nearest(self, residual: NDArray[np.float32], rows: NDArray[np.uint8]) -> NDArray[np.int16]:
-        symbols = nearest(residual, self._scale_tables.VALUE_LIMIT)
-        symbols[rows == 0] = 0
-        return symbols
-
-    def _cheapest(self, bounds: NDArray[np.float32]) -> Rounder:
-        limit = self._scale_tables.VALUE_LIMIT
-        return lambda residual, rows: cheapest(residual, rows, bounds, limit)
-
     def _hyper_latents(
         self, y: NDArray[np.floating], quality: NDArray[np.float32]
     ) -> NDArray[np.int16]:
@@ -258,17 +234,14 @@ class Hyperprior:
 
     def _rounded(
         self,
-        scaled: Callable[[Tile], NDArray[np.float32]],
+        scaled: Scaled,
         z: NDArray[np.int16],
-        rounder: Rounder,
+        bounds: NDArray[np.float32],
         *,
         keep: bool,
     ) -> Coded:
-        """Return latents rounded tile by tile; ``keep``: with y_hat.
-
-        ``scaled`` returns the latents of a tile (of latents), in steps.
-        """
-        of = self._manifest
+        """Return latents rounded tile by tile by `thresholds`; ``keep``: with y_hat."""
+        of, limit = self._manifest, self._scale_tables.VALUE_LIMIT
         height, width = (length * of.hyper_stride for length in z.shape[1:])
         shape, _ = self.shapes(height, width)
         tiles = self._tiles(height, width)
@@ -281,7 +254,8 @@ class Hyperprior:
                 mean, found = self._predict(graph, z, symbols, step, tile)
                 latents = tile.over(of.stride)
                 rows, means = gather(found, mask), gather(mean, mask)
-                values = rounder(gather(scaled(latents), mask) - means, rows)
+                residual = gather(scaled(latents), mask) - means
+                values = cheapest(residual, rows, bounds, limit)
                 local = np.empty(mean.shape, np.int16)
                 scatter(local, mask, values)
                 overlay(symbols[:, *latents.kept], local, mask)
@@ -367,7 +341,7 @@ class Hyperprior:
         return StepSections(hyper, symbols, index, self._masks, self._scale_tables)
 
 
-def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanalyse) -> Prior:
+def open_prior(bundle: Bundle, *, provider: str, threads: int) -> Prior:
     """Return the prior of ``bundle``; no session is made yet.
 
     The hyper-decoder runs on the CPU whatever the provider, so that every machine decodes the same
@@ -395,7 +369,7 @@ def open_prior(bundle: Bundle, *, provider: str, threads: int, reanalyse: Reanal
 
     encoders = GraphPair(encoder(threads), encoder, threads=threads if only_cpu(provider) else 1)
     decoders = GraphPair(decoder(threads), decoder, threads=threads)
-    return Hyperprior(bundle, bundle.scale_tables, encoders, decoders, reanalyse)
+    return Hyperprior(bundle, bundle.scale_tables, encoders, decoders)
 
 
 def check_known_answer(bundle: Bundle, run: Run) -> None:

@@ -23,6 +23,8 @@ MAGNITUDES = 32  # thresholds a row; beyond it the price of one more is flat and
 # 26 / 3; an encoder network was trained against the rate and has shrunk its latents already, so
 # more is right, measured on training photos (docs/decisions/0006).
 BITS_PER_SQUARE = 48.0
+# The same where the target knows what the other latents lost (`edgeae.refine`).
+REFINED_BITS_PER_SQUARE = 22.0
 
 
 def nearest(values: NDArray[np.float32], limit: int) -> NDArray[np.int16]:

@@ -34,8 +34,13 @@ class Spots:
     @property
     def inside(self) -> Spots:
         """The squares without their margins."""
-        corners = tuple((top + self.margin, left + self.margin) for top, left in self.corners)
-        return Spots(corners, self.side - 2 * self.margin, 0)
+        return self.with_margin(0)
+
+    def with_margin(self, margin: int) -> Spots:
+        """Return the squares with a smaller margin."""
+        cut = self.margin - margin
+        corners = tuple((top + cut, left + cut) for top, left in self.corners)
+        return Spots(corners, self.side - 2 * cut, margin)
 
     @property
     def in_mosaic(self) -> Spots:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeae.bundle import Bundle
-    from edgeae.inputs import ImageLike, Input, Source
+    from edgeae.inputs import ImageLike, Input, Label, Source
     from edgeae.latents import Latents
     from edgeae.precision import ChosenGraph
     from edgeae.tiles import Tile
@@ -111,25 +111,12 @@ class Transforms:
         """Return the latents (C, h, w) of a large picture before rounding."""
         return self._analyse_tiles(picture_in(source).pixels, dtype)
 
-    def reanalyse(
-        self, y_hat: NDArray[np.floating], quality: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the latents (C, h, w) of the picture that ``y_hat`` (C, h, w) decodes to."""
-        height, width = (length * self.manifest.stride for length in y_hat.shape[1:])
-        if self.is_large(height, width):
-            strips = self._strips(y_hat, float(quality), Crop(0, 0, width, height))
-            pixels = np.concatenate(list(strips))
-            again: NDArray[np.float32] = self._analyse_tiles(pixels, np.float32)
-            return again
-        (pixels,) = self.decoder.run(y_hat=y_hat[np.newaxis], quality=quality)
-        (y,) = self.encoder.run(pixels=pixels)
-        if y.shape[1:] != y_hat.shape:
-            raise GraphError(
-                f"{self.decoder.file}: gives {pixels.shape} for latents {y_hat.shape}, of which "
-                f"the encoder makes {y.shape}; export the bundle again"
-            )
-        latents: NDArray[np.float32] = y[0]
-        return latents
+    def reanalyse(self, samples: NDArray[Any], label: Label) -> NDArray[np.float32]:
+        """Return the latents (C, h, w) of samples that were decoded, before rounding."""
+        source = self.input.finish(samples, label)
+        if self.is_large(label.height, label.width):
+            return self.analyse_large(source, np.float32).astype(np.float32, copy=False)
+        return self.analyse([source])[0]
 
     def synthesize(
         self,

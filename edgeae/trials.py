@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from edgeae.correction import encode_weights
+from edgeae.correction_fit import SECTION_BITS
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.forecast import TYPICAL_ERROR, ErrorModel, LatentForecast
@@ -34,15 +36,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeae.coded import Coded
+    from edgeae.corrector import Original
     from edgeae.manifest import Manifest
     from edgeae.priors import Prior
+    from edgeae.refine import Refiner
 
     Write: TypeAlias = Callable[[int, Coded], bytes]  # quality in hundredths -> file
     # latents, quality in hundredths, height, width -> samples as the picture has them
     Render: TypeAlias = Callable[[Coded, int, int, int], NDArray[np.uint8]]
 
-SLOW_EFFORT = 2  # costs many times what lesser efforts do
-SLOW_EFFORT_SIZE = 1.04  # times what the effort below gives at the same quality, about
+# Rounds make files this much larger at the same quality, about; they cost so much that the search
+# begins without them.
+REFINED_SIZE = 1.03
 SURE_DB = 0.5  # a step this small from a decoded picture is known within a tenth of it
 
 
@@ -62,8 +67,10 @@ class Trials:
 
     Parameters
     ----------
-    y : (C, h, w) float32
+    y : (C, h, w) floats
+    original : Original
     prior : Prior
+    refiner : Refiner
     effort : int
         Of the result; the search may use less.
     manifest : Manifest
@@ -71,10 +78,18 @@ class Trials:
     """
 
     def __init__(
-        self, y: NDArray[np.float32], prior: Prior, effort: int, manifest: Manifest
+        self,
+        y: NDArray[np.floating],
+        original: Original,
+        prior: Prior,
+        refiner: Refiner,
+        effort: int,
+        manifest: Manifest,
     ) -> None:
         self.y = y
         self.effort = effort
+        self._original = original
+        self._refiner = refiner
         self._manifest = manifest
         self._prior = prior
         self._forecast = LatentForecast(y, self._gains)
@@ -83,7 +98,7 @@ class Trials:
     def coded(self, quality: int, effort: int) -> Coded:
         """Return the latents rounded for a quality in hundredths; the last result is kept."""
         if self._last is None or self._last[0] != (quality, effort):
-            coded = self._prior.quantize(self.y, _float32(quality), effort)
+            coded = self._refiner.coded(self.y, self._original, _float32(quality), effort)
             self._last = (quality, effort), coded
         return self._last[1]
 
@@ -111,12 +126,13 @@ class Trials:
             return log_bytes(math.exp(self._forecast.log_bits(quality)))
 
         def size_at(quality: int, effort: int) -> float:
-            return log_bytes(payload_bits(self.coded(quality, effort).sections))
+            coded = self.coded(quality, effort)
+            return log_bytes(payload_bits(coded.sections) + _correction_bits(coded))
 
         window = size_window(limit_bytes)
         curve: Forecast = forecast
-        if self.effort == SLOW_EFFORT:
-            curve = self._of_less_effort(forecast, size_at, window)
+        if self.effort:
+            curve = self._without_rounds(forecast, size_at, window)
         points: dict[int, float] = {}
 
         def measure(quality: int) -> float:
@@ -128,8 +144,7 @@ class Trials:
 
         while True:
             quality, value = search(measure, predict, window, points)
-            coded = self.coded(quality, self.effort)
-            file = write(quality, coded)
+            coded, file = _written(write, quality, self.coded(quality, self.effort), limit_bytes)
             if len(file) <= limit_bytes:
                 return Reached(quality, coded, file, note=_shortfall(quality, file, value, window))
             if quality == 0:
@@ -160,7 +175,8 @@ class Trials:
         window = psnr_window(target_db)
         fit = self._fit_to_spots(target_db, pixels, render)
         model = fit or TYPICAL_ERROR
-        sure_db = SURE_DB if fit else 0.0  # a small picture is soon decoded again
+        # A small picture is soon decoded again, and what rounds bring the model does not know.
+        sure_db = SURE_DB if fit and not self.effort else 0.0
         decoded: dict[int, float] = {}
 
         def predict(known: Mapping[int, float]) -> Forecast:
@@ -187,14 +203,14 @@ class Trials:
             )
         return Reached(quality, self.coded(quality, self.effort), psnr_db=psnr)
 
-    def _of_less_effort(
+    def _without_rounds(
         self, forecast: Forecast, size_at: Callable[[int, int], float], window: Window
     ) -> Forecast:
-        """Return the forecast for the slow effort, from a search with the one below it."""
+        """Return the forecast for efforts with rounds, from a search with the one without."""
         points: dict[int, float] = {}
 
         def measure(quality: int) -> float:
-            points[quality] = size_at(quality, SLOW_EFFORT - 1) + math.log(SLOW_EFFORT_SIZE)
+            points[quality] = size_at(quality, 0) + math.log(REFINED_SIZE)
             return points[quality]
 
         search(measure, lambda known: corrected(forecast, known), window)
@@ -215,7 +231,7 @@ class Trials:
         quality = solve(self._psnr_forecast(TYPICAL_ERROR), target_db)
         y = self.y.transpose(1, 2, 0)
         mosaic = np.ascontiguousarray(spots.mosaic(y, stride).transpose(2, 0, 1))
-        coded = self._prior.quantize(mosaic, _float32(quality), self.effort)
+        coded = self._prior.quantize(mosaic, _float32(quality))
         decoded = render(coded, quality, spots.side, spots.side * len(spots.corners))
         psnr = _psnr_db(spots.inside.mosaic(pixels), spots.in_mosaic.inside.mosaic(decoded))
         inside = spots.inside.mosaic(y, stride).transpose(2, 0, 1)
@@ -240,6 +256,21 @@ class Trials:
 
 def _psnr_db(reference: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> float:
     return min(psnr_db(reference, pixels), PSNR_LIMIT_DB)
+
+
+def _written(write: Write, quality: int, coded: Coded, limit_bytes: int) -> tuple[Coded, bytes]:
+    """Return the file, of quality 0 without its correction if it is too large with it."""
+    file = write(quality, coded)
+    if quality > 0 or len(file) <= limit_bytes or coded.correction is None:
+        return coded, file
+    bare = replace(coded, correction=None)
+    return bare, write(quality, bare)
+
+
+def _correction_bits(coded: Coded) -> int:
+    if coded.correction is None:
+        return 0
+    return 8 * len(encode_weights(coded.correction)) + SECTION_BITS
 
 
 def _float32(quality: int) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from edgeae.bundle import (
     read_manifest,
     tables_arrays,
 )
+from edgeae.codec import Codec
 from edgeae.entropy.tables import ChannelTables
 
 BUNDLES = Path(__file__).parent / "bundles"
@@ -58,6 +59,14 @@ def tiny_bundle() -> Path:
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the fixture bundle that a test may break."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+@pytest.fixture
+def correcting(bundle_copy: Path) -> Codec:
+    """A codec whose manifest asks for corrections; bundle tiny has much to correct."""
+    manifest = dataclasses.replace(read_manifest(bundle_copy), correction=True)
+    (bundle_copy / MANIFEST).write_text(manifest.to_json())
+    return Codec.load(bundle_copy, threads=1)
 
 
 @pytest.fixture

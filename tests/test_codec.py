@@ -248,6 +248,9 @@ def test_decoding_makes_no_session_of_the_encoder(
     encoder = Codec.load(tiny_bundle, threads=2)
     encoder.prepare_encoding()
     assert encoder.compress(photo) == data
+    assert sorted(made) == ["decoder", "encoder", "hyper_decoder", "hyper_encoder"]
+    made.clear()
+    Codec.load(tiny_bundle, threads=2).compress(photo, effort=0)
     assert sorted(made) == ["encoder", "hyper_decoder", "hyper_encoder"]
 
 

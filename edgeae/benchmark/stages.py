@@ -32,7 +32,7 @@ READ, WRITE, ROUNDING, ENTROPY, OTHER = "read", "write", "rounding", "entropy", 
 FILE_STAGES = (READ, WRITE)  # all others are from memory to memory
 COMPRESS, DECOMPRESS = "compress", "decompress"
 WAYS = (COMPRESS, DECOMPRESS)
-# In the order of tables. A decoder runs in compress at effort 2, and where a file is corrected.
+# In the order of tables. A decoder runs in compress from effort 1 on.
 ORDER = {
     COMPRESS: (
         READ,

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from edgeae.bundle import Bundle
     from edgeae.priors import Prior
 
-EFFORT = 1  # of the encoder's rounding: what compress does
 DB_PER_BIT = 6.02  # a bit more a latent halves its step
 PEAK = 255.0
 GROUP = 4  # crops whose errors are pooled, as the parts of a picture are: skies with trees
@@ -99,7 +98,7 @@ class Judge:
         codings = []
         for quality in self.qualities:
             for pixels, y in zip(self.crops, latents, strict=True):
-                coded = self._prior.quantize(y[0], quality, EFFORT)
+                coded = self._prior.quantize(y[0], quality)
                 codings.append(Coding(pixels, quality, coded.y_hat[np.newaxis], coded.bits))
         return codings
 
@@ -133,14 +132,7 @@ class Judge:
             GraphPair(graph, lambda _, graph=graph: graph, threads=1)  # type: ignore[misc]  # bound now
             for graph in map(self._stored, ("hyper_encoder", "hyper_decoder"))
         ]
-        return Hyperprior(self.bundle, tables, pairs[0], pairs[1], self._reanalyse)
-
-    def _reanalyse(
-        self, y_hat: NDArray[np.float32], quality: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        (pixels,) = self._decoder.run(y_hat=y_hat[np.newaxis], quality=quality)
-        y: NDArray[np.float32] = self._encoder.run(pixels=pixels)[0][0]
-        return y
+        return Hyperprior(self.bundle, tables, pairs[0], pairs[1])
 
     def _stored(self, name: str) -> Graph:
         return self._graph(name, self.bundle.read(graph_file(name)))

@@ -1,4 +1,4 @@
-/** Real latents to integer symbols, by rate and distortion as Python's effort 1 does. */
+/** Real latents to integer symbols, by rate and distortion as Python's effort 0 does. */
 
 import { GraphError } from "./errors.js";
 import { overflowClass } from "./tables.js";
