@@ -85,6 +85,7 @@ class SourceEncoder:
             exact = _smaller(few, original.label, coded)
             if exact is None:
                 coded = self._refiner.refined(coded, y, original, level, effort)
+                exact = _smaller(few, original.label, coded)  # rounds make them larger
             latents = self._latents(original.label, quality, coded)
             encodings.append(Encoding(latents, coded, effort, exact))
         return encodings

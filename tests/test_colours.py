@@ -170,13 +170,27 @@ def test_large_pictures_are_exact_too(codec: Codec, text: NDArray[np.uint8]) -> 
     np.testing.assert_array_equal(codec.decompress(data), pixels)
 
 
-def test_size_never_falls_with_quality(codec: Codec, text: NDArray[np.uint8]) -> None:
-    noisy = text.copy()  # dearer as indexes, so that low qualities have latents
+@pytest.fixture(scope="module")
+def noisy(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Text that is dearer as indexes, so that low qualities have latents."""
+    noisy = text.copy()
     noisy[40:90, 120:] = np.random.default_rng(2).choice([60, 90], (50, 80, 1))
+    return noisy
+
+
+def test_size_never_falls_with_quality(codec: Codec, noisy: NDArray[np.uint8]) -> None:
     files = [codec.compress(noisy, quality) for quality in range(0, 101, 10)]
     sizes = [len(data) for data in files]
     assert sizes == sorted(sizes)
     assert {Container.from_bytes(data).colours is None for data in files} == {False, True}
+
+
+def test_latents_that_a_round_made_larger_give_way(codec: Codec, noisy: NDArray[np.uint8]) -> None:
+    rounded_once = codec.compress(noisy, 40.25, effort=0)
+    exact = codec.compress(noisy, 40.25)
+    assert Container.from_bytes(rounded_once).colours is None
+    assert Container.from_bytes(exact).colours is not None
+    assert len(exact) == pytest.approx(len(rounded_once), rel=0.02)
 
 
 def test_latents_stay_where_they_are_smaller(codec: Codec, speckle: NDArray[np.uint8]) -> None:
