@@ -27,6 +27,7 @@ PAIRS = (  # of samples (dy, dx) and (-dy, -dx) away: the nearest first, zeros a
     *((0, 2), (2, 0), (1, 2), (2, 1), (1, -2), (2, -1), (2, 2), (2, -2)),
 )
 WEIGHT_MAX = 127
+SECTION_BITS = 48  # type, length and checksum
 UNIT = 256  # what a weight of one 64th is out of, with planes that are four times their samples
 _STRIP = 1 << 15  # samples that are corrected at once: their planes fit into the cache
 
@@ -47,6 +48,12 @@ def encode_weights(weights: NDArray[np.int8]) -> bytes:
     for weight in weights.T.reshape(-1).tolist():
         bits += [1] * abs(weight) + [0] + ([int(weight < 0)] if weight else [])
     return np.packbits(np.array(bits, np.uint8)).tobytes().rstrip(b"\0")
+
+
+def section_bits(weights: NDArray[np.int8] | None) -> int:
+    """Return what ``weights`` take in a file; None and zeros take nothing."""
+    data = b"" if weights is None else encode_weights(weights)
+    return 8 * len(data) + SECTION_BITS if data else 0
 
 
 def check_weights(weights: NDArray[np.int8], mode: str) -> None:

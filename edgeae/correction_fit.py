@@ -11,6 +11,7 @@ import numpy as np
 from edgeae.correction import (
     PAIRS,
     REACH,
+    SECTION_BITS,
     UNIT,
     WEIGHT_MAX,
     at,
@@ -34,7 +35,6 @@ _FEATURES_STRIP = 1 << 13  # samples whose features fit into the cache
 # A small share of the squared error is worth so many times that share of the file's bits: photos
 # need 20 to 30 % more for a dB.
 BITS_PER_ERROR = 1.1
-SECTION_BITS = 48  # type, length and checksum
 _ROUNDS = 4  # over all weights; later ones change little
 
 

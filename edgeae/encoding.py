@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeae.colours import encode_colours, indexed
 from edgeae.container import QUALITY_MAX, fixed_bytes
-from edgeae.correction import corrected
+from edgeae.correction import corrected, section_bits
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.images.picture import Picture
@@ -221,6 +221,7 @@ def _smaller(few: Indexed | None, label: Label, coded: Coded) -> bytes | None:
     if few is None:
         return None
     size, count = (label.width, label.height), math.ceil(payload_bits(coded.sections) / 8)
+    count += section_bits(coded.correction) // 8
     limit = fixed_bytes(*size, count, []) + count
     colours = encode_colours(few, limit)
     return colours if colours and fixed_bytes(*size, 0, [colours]) <= limit else None

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edgeae.correction import encode_weights
-from edgeae.correction_fit import SECTION_BITS
+from edgeae.correction import section_bits
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.forecast import TYPICAL_ERROR, ErrorModel, LatentForecast
@@ -127,7 +126,7 @@ class Trials:
 
         def size_at(quality: int, effort: int) -> float:
             coded = self.coded(quality, effort)
-            return log_bytes(payload_bits(coded.sections) + _correction_bits(coded))
+            return log_bytes(payload_bits(coded.sections) + section_bits(coded.correction))
 
         window = size_window(limit_bytes)
         curve: Forecast = forecast
@@ -265,12 +264,6 @@ def _written(write: Write, quality: int, coded: Coded, limit_bytes: int) -> tupl
         return coded, file
     bare = replace(coded, correction=None)
     return bare, write(quality, bare)
-
-
-def _correction_bits(coded: Coded) -> int:
-    if coded.correction is None:
-        return 0
-    return 8 * len(encode_weights(coded.correction)) + SECTION_BITS
 
 
 def _float32(quality: int) -> NDArray[np.float32]:

@@ -193,6 +193,15 @@ def test_latents_that_a_round_made_larger_give_way(codec: Codec, noisy: NDArray[
     assert len(exact) == pytest.approx(len(rounded_once), rel=0.02)
 
 
+def test_a_correction_counts_where_the_smaller_is_chosen(
+    correcting: Codec, noisy: NDArray[np.uint8]
+) -> None:
+    files = [correcting.compress(noisy, quality) for quality in np.arange(20, 42, 0.5)]
+    exact = [len(data) for data in files if Container.from_bytes(data).colours is not None]
+    with_correction = [len(data) for data in files if Container.from_bytes(data).correction]
+    assert max(with_correction) <= max(exact)
+
+
 def test_latents_stay_where_they_are_smaller(codec: Codec, speckle: NDArray[np.uint8]) -> None:
     found = indexed(speckle)
     assert found is not None
