@@ -119,7 +119,7 @@ class Codec:
         return partial(type(self).load, **self._asked), (self.bundle.path,)
 
     def prepare_encoding(self) -> None:
-        """Begin to make the sessions that encoding needs, each in a thread of its own."""
+        """Begin to make the sessions that every effort needs, each in a thread of its own."""
         self._transforms.encoder.prepare()
         self._prior.prepare()
 

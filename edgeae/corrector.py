@@ -65,26 +65,29 @@ class Corrector:
         if original.pixels is None:
             return None, decoded
         if original.spots is None:
-            fit = _fit(original, [surrounded(decoded)], coded)
-            return (None, decoded) if fit is None else (fit.weights, fit.corrected[0])
-        near = original.spots.with_margin(REACH)
-        squares = np.split(near.mosaic(decoded), len(near.corners), axis=1)
-        fit = _fit(original, squares, coded)
-        return (None, decoded) if fit is None else (fit.weights, corrected(decoded, fit.weights))
+            parts = [surrounded(decoded)]
+        else:
+            near = original.spots.with_margin(REACH)
+            parts = np.split(near.mosaic(decoded), len(near.corners), axis=1)
+        fit = _fit(original.pixels, parts, coded)
+        if fit is None:
+            return None, decoded
+        whole = original.spots is None
+        return fit.weights, fit.corrected[0] if whole else corrected(decoded, fit.weights)
 
     def of_latents(
         self, original: Original, coded: Coded, quality: float
     ) -> NDArray[np.int8] | None:
         """Return the same where only squares are decoded; those of the picture's spots."""
-        spots = original.spots
-        if spots is None:  # there are none to correct
+        pixels, spots = original.pixels, original.spots
+        if pixels is None or spots is None:
             return None
         y_hats = np.split(self._y_hat(spots, coded), len(spots.corners), axis=2)
         synthesize = partial(self._transforms.synthesize_samples, mode=original.label.mode)
         side, edge = spots.side, spots.margin - REACH
         inside = slice(edge, side - edge)
         squares = [synthesize(y_hat, quality, side, side)[inside, inside] for y_hat in y_hats]
-        fit = _fit(original, squares, coded)
+        fit = _fit(pixels, squares, coded)
         return None if fit is None else fit.weights
 
     def _y_hat(self, spots: Spots, coded: Coded) -> NDArray[np.floating]:
@@ -100,13 +103,13 @@ class Corrector:
         return self._prior.restore(symbols, z).y_hat
 
 
-def _fit(original: Original, decoded: Sequence[NDArray[np.uint8]], coded: Coded) -> Fit | None:
+def _fit(
+    pixels: NDArray[np.uint8], decoded: Sequence[NDArray[np.uint8]], coded: Coded
+) -> Fit | None:
     """Return the weights by the picture or its squares, decoded with `REACH` around each."""
-    if original.pixels is None:
-        return None
-    pixels = np.split(original.pixels, len(decoded), axis=1)
+    originals = np.split(pixels, len(decoded), axis=1)
     bits = BITS_PER_NONZERO * np.count_nonzero(coded.symbols)
-    return find_weights(list(zip(pixels, decoded, strict=True)), bits)
+    return find_weights(list(zip(originals, decoded, strict=True)), bits)
 
 
 def _cut(spots: Spots, latents: NDArray[Any], stride: int) -> NDArray[Any]:

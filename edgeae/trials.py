@@ -1,7 +1,7 @@
 """Find the quality at which one picture has a size or a PSNR; the encoder has run already.
 
 Sizes come from the costs of the tables, and the entropy coder has the last word. PSNR comes from a
-model of the decoder, fitted to a few spots, and one decode of the whole picture has the last word.
+model of the decoder, fitted to a few spots, and a decode of the whole picture has the last word.
 """
 
 from __future__ import annotations
