@@ -24,6 +24,7 @@ from edgeae.graphs import Graph
 from edgeae.metrics import psnr_db
 from edgeae_export.quantize import qdq, rescale
 from edgeae_export.quantize.choose import Candidate, choose
+from edgeae_export.quantize.judge import Judge
 from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.observe import observed
 from edgeae_export.quantize.prepare import Prepared, prepared
@@ -35,6 +36,7 @@ from export.optimized import optimized_operators
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 SMALL = [made_picture(seed, 128, 160) for seed in range(8)]
+PADDED = [made_picture(seed, 128, 192) for seed in range(2)]  # as the encoder takes them
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +261,29 @@ def test_command_writes_a_bundle_that_compresses(tiny_bundle: Path, tmp_path: Pa
 def test_existing_output_is_left_alone(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists"):
         run(tiny_bundle, tmp_path, budget=5.0)
+
+
+def test_judge_measures_the_files_that_users_get(tiny_bundle: Path) -> None:
+    crops = PADDED
+    codec = Codec.load(tiny_bundle, precision="fp32", threads=1)
+    for quality, point in zip((20, 70), judge_of(tiny_bundle, crops).float_points, strict=True):
+        files = [codec.compress(crop, quality) for crop in crops]
+        errors = [
+            np.square(codec.decompress(f) - 1.0 * c) for f, c in zip(files, crops, strict=True)
+        ]
+        assert point.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(errors)))
+        bits = 8 * sum(map(len, files))
+        assert 0 < bits - point.bpp * sum(c.shape[0] * c.shape[1] for c in crops) < 8 * 2 * 80
+
+
+def test_float_graphs_cost_nothing(tiny_bundle: Path) -> None:
+    bundle, judge = Bundle.load(tiny_bundle), judge_of(tiny_bundle, PADDED)
+    for name in ("encoder", "decoder"):
+        assert judge.cost({name: bundle.read(f"{name}.onnx")}) == 0
+
+
+def judge_of(bundle: Path, crops: list[NDArray[np.uint8]]) -> Judge:
+    return Judge(Bundle.load(bundle), crops, (20.0, 70.0))
 
 
 def test_plain_autoencoder_quantizes(plain_bundle: Path, tmp_path: Path) -> None:

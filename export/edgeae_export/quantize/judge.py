@@ -4,27 +4,29 @@ To first order, in percent of rate at equal distortion: the change of the logari
 plus the loss in dB times the slope of the float bundle's rate-distortion curve at that quality.
 Averaged over qualities this is the BD-rate of two curves that lie close together, and it can be
 averaged over pictures and computed for one layer, one quality or one crop.
+
+Crops are coded as users' pictures are, at the default effort and by the graphs that are judged: a
+round of analysis by synthesis takes the encoder's errors for errors of the latents, and makes up
+for some of the decoder's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeae.bundle import graph_file
+from edgeae.bundle import FP32, Bundle, graph_file
+from edgeae.codec import Codec
+from edgeae.correction import corrected, section_bits
 from edgeae.graphs import Graph
-from edgeae.priors import ChannelPrior, Hyperprior
-from edgeae.tile_graphs import GraphPair
+from edgeae.latents import round_quality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-    from edgeae.bundle import Bundle
-    from edgeae.priors import Prior
 
 DB_PER_BIT = 6.02  # a bit more a latent halves its step
 PEAK = 255.0
@@ -34,11 +36,12 @@ LEAST_ERROR = 1e-3  # squared grey levels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coding:
-    """A crop at a quality, through the float bundle."""
+    """A crop at a quality, decoded by whatever decoder is to be judged."""
 
-    pixels: NDArray[np.uint8]  # (1, H, W, 3)
+    pixels: NDArray[np.uint8]  # (H, W, 3), or (H, W, 1) of grey
     quality: NDArray[np.float32]  # ()
     y_hat: NDArray[np.float32]  # (1, C, h, w)
+    correction: NDArray[np.int8] | None
     bits: float
 
 
@@ -61,26 +64,21 @@ class Judge:
         threads: int = 1,
     ) -> None:
         self.bundle = bundle
-        self.qualities = tuple(np.array(q, np.float32) for q in qualities)
+        self.qualities = tuple(np.array(round_quality(q), np.float32) for q in qualities)
         self._threads = threads
-        self._encoder, self._decoder = self._stored("encoder"), self._stored("decoder")
-        self._prior = self._open_prior()
-        self.crops = tuple(crop[np.newaxis] for crop in crops)
-        self.codings = self._code([self._encoder.run(pixels=crop)[0] for crop in self.crops])
+        self.crops = tuple(crops)
+        self._decoder = bundle.read(graph_file("decoder"))
+        self.codings = self._code({})
         self.float_points = self._points(self.codings, self._decoder)
         self._slopes = self._rate_slopes()
 
-    def decoder_cost(self, model: bytes) -> float:
-        """Return what this decoder costs in place of the float one, percent of rate."""
-        return self.cost_of(self._points(self.codings, self._graph("decoder", model)))
+    def cost(self, graphs: Mapping[str, bytes]) -> float:
+        """Return what ``graphs``, by name, cost in place of the float ones, percent of rate."""
+        return self.cost_of(self.points(graphs))
 
-    def encoder_cost(self, model: bytes) -> float:
-        """Return what this encoder costs in place of the float one, percent of rate."""
-        return self.cost_of(self._points(self._encoded(model), self._decoder))
-
-    def points(self, encoder: bytes, decoder: bytes) -> tuple[Point, ...]:
-        """Return rate and distortion of these graphs at each quality."""
-        return self._points(self._encoded(encoder), self._graph("decoder", decoder))
+    def points(self, graphs: Mapping[str, bytes]) -> tuple[Point, ...]:
+        """Return rate and distortion at each quality with ``graphs`` in place of the float ones."""
+        return self._points(self._code(graphs), graphs.get("decoder", self._decoder))
 
     def cost_of(self, points: Sequence[Point]) -> float:
         """Return what graphs with these `points` cost, percent of rate."""
@@ -90,24 +88,27 @@ class Judge:
         ]
         return float(100 * np.mean(costs))
 
-    def _encoded(self, model: bytes) -> list[Coding]:
-        encoder = self._graph("encoder", model)
-        return self._code([encoder.run(pixels=crop)[0] for crop in self.crops])
-
-    def _code(self, latents: Sequence[NDArray[np.float32]]) -> list[Coding]:
+    def _code(self, graphs: Mapping[str, bytes]) -> list[Coding]:
+        values = {of.name: getattr(self.bundle, of.name) for of in fields(Bundle)}
+        files = {graph_file(name): model for name, model in graphs.items()}
+        codec = Codec(_Trial(**values, changed=files), precision=FP32, threads=self._threads)
+        pictures = [crop[..., 0] if crop.shape[-1] == 1 else crop for crop in self.crops]
         codings = []
         for quality in self.qualities:
-            for pixels, y in zip(self.crops, latents, strict=True):
-                coded = self._prior.quantize(y[0], quality)
-                codings.append(Coding(pixels, quality, coded.y_hat[np.newaxis], coded.bits))
+            encodings = codec.reach_many(pictures, float(quality))
+            for pixels, coded in zip(self.crops, (e.coded for e in encodings), strict=True):
+                bits = coded.bits + section_bits(coded.correction)
+                y_hat = coded.y_hat[np.newaxis].astype(np.float32, copy=False)
+                codings.append(Coding(pixels, quality, y_hat, coded.correction, bits))
         return codings
 
-    def _points(self, codings: Sequence[Coding], decoder: Graph) -> tuple[Point, ...]:
+    def _points(self, codings: Sequence[Coding], model: bytes) -> tuple[Point, ...]:
+        decoder = Graph("decoder", lambda: model, threads=self._threads)
         points = []
         for quality in self.qualities:
             of = [c for c in codings if c.quality is quality]
             errors = np.array([_squared_error(coding, decoder) for coding in of])
-            pixels = sum(c.pixels.shape[1] * c.pixels.shape[2] for c in of)
+            pixels = sum(c.pixels.shape[0] * c.pixels.shape[1] for c in of)
             groups = np.array_split(errors, -(-len(errors) // GROUP))
             psnr = np.mean([10 * np.log10(PEAK**2 / max(g.mean(), LEAST_ERROR)) for g in groups])
             points.append(Point(sum(c.bits for c in of) / pixels, float(psnr)))
@@ -124,23 +125,19 @@ class Judge:
         latents_per_pixel = manifest.latent_channels / manifest.stride**2
         return latents_per_pixel / DB_PER_BIT / np.exp(rates)
 
-    def _open_prior(self) -> Prior:
-        tables = self.bundle.scale_tables
-        if tables is None:
-            return ChannelPrior(self.bundle)
-        pairs = [  # of one graph each: a crop is run whole
-            GraphPair(graph, lambda _, graph=graph: graph, threads=1)  # type: ignore[misc]  # bound now
-            for graph in map(self._stored, ("hyper_encoder", "hyper_decoder"))
-        ]
-        return Hyperprior(self.bundle, tables, pairs[0], pairs[1])
 
-    def _stored(self, name: str) -> Graph:
-        return self._graph(name, self.bundle.read(graph_file(name)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial(Bundle):
+    """A bundle with graphs that are not in its folder."""
 
-    def _graph(self, name: str, model: bytes) -> Graph:
-        return Graph(name, lambda: model, threads=self._threads)
+    changed: Mapping[str, bytes]  # by name of file
+
+    def read(self, name: str) -> bytes:
+        return self.changed[name] if name in self.changed else Bundle.read(self, name)
 
 
 def _squared_error(coding: Coding, decoder: Graph) -> float:
-    (pixels,) = decoder.run(y_hat=coding.y_hat, quality=coding.quality)
-    return float(np.square(pixels.astype(np.float64) - coding.pixels).mean())
+    (decoded,) = decoder.run(y_hat=coding.y_hat, quality=coding.quality)[0]
+    if coding.correction is not None:
+        decoded = corrected(decoded, coding.correction).reshape(decoded.shape)
+    return float(np.square(decoded.astype(np.float64) - coding.pixels).mean())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,8 +109,7 @@ def quantize(
             f"--quantization-aware, or raise --budget"
         )
     final = Judge(bundle, checking, CHECK_QUALITIES, threads)
-    both = {name: files.get(name, bundle.read(graph_file(name))) for name in QUANTIZED_GRAPHS}
-    points = final.points(both["encoder"], both["decoder"])
+    points = final.points(files)
     cost = final.cost_of(points)
     show(f"cost on {len(checking)} other crops: {cost:.3f} %")
     if not cost <= budget:
@@ -143,19 +143,22 @@ def quantize(
 
 
 def _candidates(bundle: Bundle, feeds: Mapping[str, Feeds], judge: Judge) -> dict[str, Candidate]:
-    costs = {"encoder": judge.encoder_cost, "decoder": judge.decoder_cost}
     candidates = {}
     for name in QUANTIZED_GRAPHS:
         network = Network.from_model(onnx.load_from_string(bundle.read(graph_file(name))))
         ready = prepared(network, feeds[name], _pixels(feeds[name], bundle.manifest))
         if ready.layers:
-            candidates[name] = Candidate(ready, costs[name])
+            candidates[name] = Candidate(ready, partial(_cost_of, judge, name))
     if not candidates:
         raise BundleError(
             f"{bundle.path}: neither encoder nor decoder has a convolution or matrix product with "
             f"stored weights; there is nothing to quantize"
         )
     return candidates
+
+
+def _cost_of(judge: Judge, name: str, model: bytes) -> float:
+    return judge.cost({name: model})
 
 
 def _rows(
@@ -173,7 +176,7 @@ def _feeds(judge: Judge) -> dict[str, Feeds]:
     count = len(judge.crops)
     kept = [c for k, c in enumerate(judge.codings) if (k // count + k % count) % 3 == 0]
     return {
-        "encoder": [{"pixels": crop} for crop in judge.crops],
+        "encoder": [{"pixels": crop[np.newaxis]} for crop in judge.crops],
         "decoder": [{"y_hat": c.y_hat, "quality": c.quality} for c in kept],
     }
 
