@@ -264,16 +264,15 @@ def test_existing_output_is_left_alone(tiny_bundle: Path, tmp_path: Path) -> Non
 
 
 def test_judge_measures_the_files_that_users_get(tiny_bundle: Path) -> None:
-    crops = PADDED
     codec = Codec.load(tiny_bundle, precision="fp32", threads=1)
-    for quality, point in zip((20, 70), judge_of(tiny_bundle, crops).float_points, strict=True):
-        files = [codec.compress(crop, quality) for crop in crops]
+    for quality, point in zip((20, 70), judge_of(tiny_bundle, PADDED).float_points, strict=True):
+        files = [codec.compress(crop, quality) for crop in PADDED]
         errors = [
-            np.square(codec.decompress(f) - 1.0 * c) for f, c in zip(files, crops, strict=True)
+            np.square(codec.decompress(f) - 1.0 * c) for f, c in zip(files, PADDED, strict=True)
         ]
         assert point.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(errors)))
         bits = 8 * sum(map(len, files))
-        assert 0 < bits - point.bpp * sum(c.shape[0] * c.shape[1] for c in crops) < 8 * 2 * 80
+        assert 0 < bits - point.bpp * sum(c.shape[0] * c.shape[1] for c in PADDED) < 8 * 2 * 80
 
 
 def test_float_graphs_cost_nothing(tiny_bundle: Path) -> None:
