@@ -188,12 +188,18 @@ def start_context(run: Run, sampler: CropSampler) -> None:
             run.average[name].copy_(parameter.detach())
 
 
+def anchors_in_turn(step: int, batch: int) -> Tensor:
+    """Return the rate anchors int64 [batch] of a step's crops; the turn goes on at the next."""
+    return torch.arange(step * batch, (step + 1) * batch) % ANCHORS
+
+
 def step_once(
     run: Run, compiled: Any, sampler: CropSampler, rate: float, processes: Processes
 ) -> tuple[float, float, float, float]:
     """Update the weights once; return mean log cost, bpp of y and of z, and PSNR of the batch."""
     recipe, device = run.recipe, run.mean_loss.device
-    anchors = torch.arange(processes.rank, recipe.batch, processes.count, device=device) % ANCHORS
+    turn = anchors_in_turn(run.progress.step, recipe.batch)
+    anchors = turn[processes.rank :: processes.count].to(device)
     count = len(anchors)
     pixels = torch.from_numpy(sampler.crops(count, recipe.crop)).to(device).float()
     position = (anchors + torch.rand(count, device=device) - 0.5).clamp(0, ANCHORS - 1)

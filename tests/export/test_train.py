@@ -20,7 +20,7 @@ from edgeae_export.log import Report
 from edgeae_export.networks.photo import ANCHORS
 from edgeae_export.recipe import Recipe
 from edgeae_export.state import Run
-from edgeae_export.train import learning_rate, train
+from edgeae_export.train import anchors_in_turn, learning_rate, train
 from export.made_pictures import write_pictures
 
 pytestmark = pytest.mark.torch
@@ -68,6 +68,12 @@ def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
     assert at(100, 0.3) == 1.0
     assert at(100, 0.8) == pytest.approx(0.5)
     assert at(100, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 12])
+def test_every_anchor_has_as_many_crops_as_any_other(batch: int) -> None:
+    turns = torch.cat([anchors_in_turn(step, batch) for step in range(2 * ANCHORS)])
+    assert turns.bincount().tolist() == [2 * batch] * ANCHORS
 
 
 def test_training_lowers_the_cost_and_logs_json_lines(tmp_path: Path) -> None:
