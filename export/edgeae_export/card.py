@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def card(
         Means over the held-out pictures; may be empty.
     """
     facts = {k: v for k, v in training.items() if k not in ("recipe", "bounds")}
-    recipe = training["recipe"]
     sections = [
         f"# {name}\n\n{description}",
         "## Training\n\n" + table(("what", "value"), facts.items()),
@@ -48,22 +48,21 @@ def card(
     )
     sections.append(
         f"## Make it again\n\n{_commands(name, training)}\n"
-        "The recipe, with every number:\n\n" + table(("key", "value"), recipe.items())
+        "recipe.toml, with every number:\n\n```toml\n" + _toml(training["recipe"]) + "```"
     )
     return "\n\n".join(sections) + "\n"
 
 
 def _commands(name: str, training: Mapping[str, Any]) -> str:
     """Return the commands from pictures to the bundle, and what their START and OTHER stand for."""
-    recipe = training["recipe"]
     start = "--init START " if "init" in training else ""
     start += "".join(f"--{word} " for word in training.get("tuning", "").split())
     tables = f"--entropy-of {training[ENTROPY_OF]}" if ENTROPY_OF in training else "--data PICTURES"
     tables += f" --latent-space {training[LATENT_SPACE]}" if LATENT_SPACE in training else ""
     trained = "run/checkpoint.safetensors"
     lines = [
-        f"    edgeae train PICTURES --val HELD_OUT --recipe {recipe['name']} {start}"
-        f"--minutes {training['minutes']:g} --decay {recipe['decay']:g} -o run"
+        f"    edgeae train PICTURES --val HELD_OUT --recipe recipe.toml {start}"
+        f"--minutes {training['minutes']:g} -o run"
     ]
     if SHARES in training:
         shares = "".join(f"--share {share} " for share in training[SHARES].split())
@@ -75,6 +74,11 @@ def _commands(name: str, training: Mapping[str, Any]) -> str:
     if OTHERS in training:
         lines += [f"OTHER is, or are in this order: {training[OTHERS]}.", ""]
     return "\n".join(lines)
+
+
+def _toml(recipe: Mapping[str, Any]) -> str:
+    # words, numbers and lists of them are written alike in JSON and TOML
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in recipe.items())
 
 
 def table(head: Sequence[str], rows: Any) -> str:

@@ -81,7 +81,7 @@ def test_card_says_how_to_average_again() -> None:
         **found.history,
         "init": "photo-m",
         "minutes": 2,
-        "recipe": {"name": "photo-m", "decay": 0.5},
+        "recipe": {"name": "photo-m"},
         "bounds": {},
     }
     text = card("photo", "", training, ())

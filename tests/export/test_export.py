@@ -20,6 +20,7 @@ from edgeae_export.networks.photo import GREY, PhotoCodec
 from edgeae_export.photo_graphs import fractional_bits, is_kernel
 from edgeae_export.read_weights import read_weights
 from edgeae_export.recipe import Recipe
+from edgeae_export.recipe_table import load_recipe
 from edgeae_export.write_bundle import Label
 from export.made_pictures import made_picture
 from export.random_codec import random_model
@@ -86,6 +87,16 @@ def test_card_says_what_where_from_and_how_well(bundle: Path) -> None:
     text = (bundle / "card.md").read_text(encoding="utf-8")
     for part in ("# small", "| data | made |", "| 100 |", "largest sum", "edgeae export"):
         assert part in text
+
+
+def test_recipe_of_the_card_is_the_one_that_was_trained_by(
+    bundle: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    text = (bundle / "card.md").read_text(encoding="utf-8")
+    assert "--recipe recipe.toml" in text
+    file = tmp_path / "recipe.toml"
+    file.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert load_recipe(str(file)) == checkpoint.recipe
 
 
 def test_equal_checkpoints_give_equal_files(
