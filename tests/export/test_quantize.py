@@ -25,6 +25,7 @@ from edgeae.metrics import psnr_db
 from edgeae_export.quantize import qdq, rescale
 from edgeae_export.quantize.choose import Candidate, choose
 from edgeae_export.quantize.judge import Judge
+from edgeae_export.quantize.kinds import kinds
 from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.observe import observed
 from edgeae_export.quantize.prepare import Prepared, prepared
@@ -382,6 +383,43 @@ def test_float_sums_carry_less_noise() -> None:
     assert signal_to_noise_db(network, found, feeds) > whole
 
 
+def test_what_floats_alone_read_has_a_scale_of_each_channel() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24), count=8)
+    ready = prepared(network, feeds, 24 * 24 * 8)
+    layers = [name for name in ready.layers if name not in ready.sums]
+    found = ready.integer(layers)
+    form = optimized_operators(found.to_model())
+    assert form["BatchNormalization"] == 3  # both changes of the stream, and the output
+    assert form["QLinearConv"] == len(layers)
+    whole = optimized_operators(ready.integer(ready.layers).to_model())
+    assert whole["BatchNormalization"] == 1  # the sums are integers, and read the changes
+    one_scale = dataclasses.replace(ready, exits={}).integer(layers)
+    assert signal_to_noise_db(network, found, feeds) > signal_to_noise_db(network, one_scale, feeds)
+
+
+def test_outputs_of_very_different_sizes_are_all_exact() -> None:
+    random = np.random.default_rng(8)
+    sizes = np.array([1e-3, 1.0, 1e3], np.float32)
+    weights = {
+        "a": random.normal(0, 1, (8, 3, 1, 1)).astype(np.float32),
+        "b": random.normal(0, 1, (3, 8, 1, 1)).astype(np.float32) * sizes.reshape(-1, 1, 1, 1),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["1"]),
+        helper.make_node("Relu", ["1"], ["2"]),
+        helper.make_node("Conv", ["2", "b"], ["y"]),
+    ]
+    network, feeds = small_network(nodes, weights), random_feeds((1, 3, 24, 24))
+    ready = prepared(network, feeds, 24 * 24 * 4)
+    found = ready.integer(ready.layers)
+    assert optimized_operators(found.to_model())["QLinearConv"] == 2
+    for exact, real in zip(
+        observed(network, ["y"], feeds), observed(found, ["y"], feeds), strict=True
+    ):
+        errors = np.abs(exact["y"] - real["y"]).mean(axis=(0, 2, 3))
+        assert (errors < 0.1 * sizes).all()
+
+
 def ignored(_: str) -> None:
     pass
 
@@ -398,9 +436,9 @@ class Additive(Candidate):
 
 def additive(percents: dict[str, float], linear: tuple[str, ...]) -> Additive:
     works = dict.fromkeys(percents, 100.0) | {"slow": 1000.0}
-    traffic = dict.fromkeys(percents, 1.0)
     layers = tuple(percents)
-    ready = Prepared(conv_network(), layers, {}, linear, {}, {}, works, traffic)
+    kinds = tuple((layer,) for layer in layers)
+    ready = Prepared(conv_network(), layers, kinds, {}, linear, {}, {}, {}, works, {})
     return Additive(ready, lambda _: 0.0, percents)
 
 
@@ -414,6 +452,41 @@ def test_layers_stay_float_by_what_they_gain_for_their_time() -> None:
     assert found.floats == {"encoder": ("path", "quick")}  # 0.8 of 1 % is what may be left
     assert found.costs == {"encoder": pytest.approx(0.8)}
     assert found.with_float["encoder"]["slow"] == pytest.approx(0.7)
+
+
+def test_layers_of_one_kind_stay_float_together() -> None:
+    coder = additive({"a0": 0.6, "a1": 0.6, "b": 0.5, "c": 0.1}, ())
+    kinds = (("a0", "a1"), ("b",), ("c",))
+    coder = dataclasses.replace(coder, prepared=dataclasses.replace(coder.prepared, kinds=kinds))
+    found = choose({"decoder": coder}, 0.8, ignored)
+    assert found.floats == {"decoder": ("a0", "a1")}
+    assert found.with_float["decoder"]["a0"] == found.with_float["decoder"]["a1"]
+
+
+def test_layers_at_the_same_place_of_every_block_are_of_one_kind() -> None:
+    names = [node.name for node in block_network().layers]
+    first, *blocks, last = names
+    found = kinds(block_network(), [*names, "sums"])
+    assert found == (
+        (first,),
+        *((blocks[place], blocks[place + 3]) for place in range(3)),
+        (last,),
+        ("sums",),
+    )
+
+
+def test_layers_of_a_chain_are_each_of_a_kind_of_its_own() -> None:
+    names = [node.name for node in conv_network().layers]
+    assert kinds(conv_network(), names) == tuple((name,) for name in names)
+
+
+def test_layers_beside_float_sums_need_no_conversions_to_be_float() -> None:
+    ready = prepared(block_network(), random_feeds((1, 3, 24, 24)), 24 * 24 * 4)
+    coder = Candidate(ready, lambda _: 0.0)
+    depthwise = next(kind for kind in ready.kinds if len(kind) == 2)
+    inside = coder.extra_time((), depthwise)
+    beside = coder.extra_time(tuple(ready.sums), depthwise)
+    assert beside < inside / 2
 
 
 def test_all_layers_are_integer_if_they_may_be() -> None:

@@ -2,9 +2,9 @@
 
 If all layers in integers cost too much, the linear paths go first: layers between float values on
 both sides, whose noise nothing that follows can hide and which gain least from integers. Then every
-other layer's gain is measured, what the loss becomes if that layer is float too, and they are made
-float one by one, those first that gained most for their time, until the loss is within bounds; one
-that gains nothing by then stays integer. Sums of a residual stream count as a layer.
+other kind of layers is measured, what the loss becomes if they are float too, and made float one by
+one, those first that gained most for their time, until the loss is within bounds; a kind that gains
+nothing by then stays integer. Sums of a residual stream count as a kind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     Show = Callable[[str], None]
 
 FLOAT_TIME = 13.3  # ms a megapixel for 1000 multiplications a pixel in float, over int8's
-CONVERSION_TIME = 0.26  # ms a megapixel for a value a pixel that is converted
+CONVERSION_TIME = 0.26  # ms a megapixel for a value a pixel that is converted, there or back
+LEAST_TIME = 1.0  # ms a megapixel; all that takes less counts as this
 SMALLEST_GAIN = 0.02  # of the budget; not worth a conversion
 MARGIN = 0.8  # of the budget, since the final measurement is on other pictures
 
@@ -42,12 +43,18 @@ class Candidate:
 
     def network(self, floats: Sequence[str]) -> Network:
         """Return the graph with ``floats`` in float and all other layers in integers."""
-        return self.prepared.integer([n for n in self.prepared.layers if n not in floats])
+        return self.prepared.integer(self._integers(floats))
 
-    def extra_time(self, layer: str) -> float:
-        """Return about how many ms a megapixel a layer takes longer in float."""
-        work, traffic = self.prepared.work[layer], self.prepared.traffic[layer]
-        return FLOAT_TIME * work / 1000 + CONVERSION_TIME * traffic
+    def extra_time(self, floats: Sequence[str], kind: Sequence[str]) -> float:
+        """Return about how many ms a megapixel it takes longer with ``kind`` in float besides."""
+        before, after = (
+            self.prepared.conversions(self._integers(f)) for f in (floats, (*floats, *kind))
+        )
+        work = sum(self.prepared.work[layer] for layer in kind)
+        return max(FLOAT_TIME * work / 1000 + CONVERSION_TIME * (after - before), LEAST_TIME)
+
+    def _integers(self, floats: Sequence[str]) -> list[str]:
+        return [layer for layer in self.prepared.layers if layer not in floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +67,7 @@ class Choice:
     start: Mapping[str, float]  # graph -> cost with its linear paths in float, if they had to be
     with_float: Mapping[
         str, Mapping[str, float]
-    ]  # graph -> layer -> as `start`, that one float too
+    ]  # graph -> layer -> as `start`, its kind float too
 
 
 def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Choice:
@@ -82,31 +89,39 @@ def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Ch
         for name, c in candidates.items()
     }
     gains = {
-        (name, layer): (start[name] - cost) / candidates[name].extra_time(layer)
-        for name, of in with_float.items()
-        for layer, cost in of.items()
-        if layer not in floats[name]
+        (name, kind): start[name] - with_float[name][kind[0]]
+        for name, c in candidates.items()
+        for kind in c.prepared.kinds
+        if kind[0] not in floats[name]
     }
-    for name, layer in sorted(gains, key=lambda pair: gains[pair], reverse=True):
-        if sum(costs.values()) <= MARGIN * budget:
-            break
-        trial = candidates[name].measured((*floats[name], layer))
+    while gains and sum(costs.values()) > MARGIN * budget:
+        name, kind = max(
+            gains,
+            key=lambda of: gains[of] / candidates[of[0]].extra_time(floats[of[0]], of[1]),
+        )
+        del gains[name, kind]
+        trial = candidates[name].measured((*floats[name], *kind))
         if costs[name] - trial >= SMALLEST_GAIN * budget:
             costs[name] = trial
-            floats[name] = (*floats[name], layer)
-            show(f"{name} {layer} stays float: {_sum(costs)}")
+            floats[name] = (*floats[name], *kind)
+            show(f"{name} {_called(kind)} float: {_sum(costs)}")
     return Choice(floats, costs, all_integer, start, with_float)
 
 
 def _with_each_float(
     name: str, candidate: Candidate, floats: tuple[str, ...], start: float, show: Show
 ) -> dict[str, float]:
-    """Return the graph's cost by layer, with that one in float besides ``floats``."""
-    costs = {}
-    for layer in candidate.prepared.layers:
-        costs[layer] = start if layer in floats else candidate.measured((*floats, layer))
-        show(f"{name} {layer}: {costs[layer]:.3f} % with it in float")
+    """Return the graph's cost by layer, with its kind in float besides ``floats``."""
+    costs: dict[str, float] = {}
+    for kind in candidate.prepared.kinds:
+        cost = start if kind[0] in floats else candidate.measured((*floats, *kind))
+        costs |= dict.fromkeys(kind, cost)
+        show(f"{name} {_called(kind)} float: {cost:.3f} %")
     return costs
+
+
+def _called(kind: Sequence[str]) -> str:
+    return kind[0] if len(kind) == 1 else f"{kind[0]} and {len(kind) - 1} alike"
 
 
 def _sum(costs: Mapping[str, float]) -> str:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeae_export.quantize import qdq, rescale
+from edgeae_export.quantize.kinds import kinds
 from edgeae_export.quantize.network import attribute, output_axis
 from edgeae_export.quantize.observe import float_values, observed
-from edgeae_export.quantize.qdq import Range
+from edgeae_export.quantize.qdq import Exit, Range
 from edgeae_export.quantize.ranges import extremes, histograms, least_error
 from edgeae_export.quantize.weights import input_products, sums_err_least
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from onnx import NodeProto
@@ -36,17 +37,27 @@ class Prepared:
 
     network: Network
     layers: tuple[str, ...]  # that have integer kernels, and `sums`
+    kinds: tuple[tuple[str, ...], ...]  # all of them, those together that are alike
     sums: Mapping[str, tuple[str, ...]]  # layer -> Add nodes of a stream
     linear: tuple[str, ...]  # those of them between float values on both sides
     ranges: Mapping[str, Range]
     weights: Mapping[str, NDArray[np.int8]]
+    exits: Mapping[str, Exit]  # of convolutions' outputs, by value
     work: Mapping[str, float]  # multiplications a pixel, by layer
-    traffic: Mapping[str, float]  # values in and out a pixel, by layer
+    elements: Mapping[str, float]  # values a pixel, by name of float values
 
-    def integer(self, layers: Sequence[str]) -> Network:
+    def integer(self, layers: Collection[str]) -> Network:
         """Return the network with ``layers`` in integers."""
-        float_sums = [n for name, nodes in self.sums.items() if name not in layers for n in nodes]
-        return qdq.write(self.network, layers, self.ranges, self.weights, float_sums)
+        sums = self._float_sums(layers)
+        return qdq.write(self.network, layers, self.ranges, self.weights, sums, self.exits)
+
+    def conversions(self, layers: Collection[str]) -> float:
+        """Return how many values a pixel become integers or floats, ``layers`` in integers."""
+        plan = qdq.plan(self.network, layers, self._float_sums(layers))
+        return sum(self.elements.get(v, 0.0) for v in qdq.converted(self.network, plan))
+
+    def _float_sums(self, layers: Collection[str]) -> list[str]:
+        return [n for name, nodes in self.sums.items() if name not in layers for n in nodes]
 
     def output(self, layer: str) -> str:
         """Return the value that ``layer`` computes; of a stream's sums, the last one's."""
@@ -70,7 +81,6 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
     """
     found = _sizes(network, feeds)
     network = rescale.entered(network, _entries(network, found))
-    network = rescale.left(network, _exits(network, found))
     network = rescale.equalized(network, found)
     values = float_values(network)
     layers = qdq.quantizable(network)
@@ -89,21 +99,18 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
     elements = {value: int(counts[value].sum()) for value in values}
     sums = _sums(network, layers)
     work = {name: _work(network, name, elements) / pixels for name in layers}
-    traffic = {name: _traffic(network, name, elements) / pixels for name in layers}
-    for name, nodes in sums.items():
-        outputs = [n.output[0] for n in network.nodes if n.name in nodes]
-        work[name] = 0.0
-        # to float and back, each with a change of layout
-        traffic[name] = 4 * sum(elements[value] for value in outputs) / pixels
+    everything = (*layers, *sums)
     return Prepared(
         network,
-        (*layers, *sums),
+        everything,
+        kinds(network, everything),
         sums,
         _linear(network, layers),
         ranges,
         sums_err_least(network, layers, products),
-        work,
-        traffic,
+        _exits(network, layers, feeds),
+        work | dict.fromkeys(sums, 0.0),
+        {value: count / pixels for value, count in elements.items()},
     )
 
 
@@ -158,16 +165,35 @@ def _entries(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArr
     return result
 
 
-def _exits(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArray[np.float64]]:
-    """Return factors for the outputs of layers that give uneven channels to float nodes."""
-    result = {}
-    for name in qdq.quantizable(network):
-        node = network.layer(name)
-        sizes = found[node.output[0]].typical if node.output[0] in found else None
-        ends_float = node.op_type == "Conv" and _ends_float(network, node)
-        if ends_float and sizes is not None and _uneven(sizes):
-            result[name] = rescale.balanced(sizes, [])
-    return result
+def _exits(network: Network, layers: Sequence[str], feeds: Feeds) -> dict[str, Exit]:
+    """Return the quantization by channel of what convolutions give to other nodes than layers."""
+    names = {node.name for node in network.layers}
+    convolutions = [node for node in map(network.layer, layers) if node.op_type == "Conv"]
+    values = [
+        value
+        for value in (qdq.shown(network, node) for node in convolutions)
+        if all(reader.name not in names for reader in network.consumers.get(value, ()))
+    ]
+    found = extremes(observed(network, values, feeds))
+    ends = {
+        _channel(value, c): (float(low), float(high))
+        for value, of in found.items()
+        for c, (low, high) in enumerate(zip(of.low, of.high, strict=True))
+    }
+    counts = histograms((_channels(run) for run in observed(network, values, feeds)), ends)
+    ranges = {channel: least_error(counts[channel], *ends[channel]) for channel in ends}
+    return {
+        value: Exit.of([ranges[_channel(value, c)] for c in range(len(of.low))])
+        for value, of in found.items()
+    }
+
+
+def _channel(value: str, number: int) -> str:
+    return f"{value}/{number}"
+
+
+def _channels(run: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    return {_channel(v, c): array[:, c] for v, array in run.items() for c in range(array.shape[1])}
 
 
 def _uneven(sizes: NDArray[np.float64]) -> bool:
@@ -197,8 +223,3 @@ def _work(network: Network, name: str, elements: Mapping[str, int]) -> float:
     weights = network.constants[node.input[1]]
     outputs = weights.shape[output_axis(node, weights.ndim)]
     return float(elements[node.output[0]] * weights.size / outputs)
-
-
-def _traffic(network: Network, name: str, elements: Mapping[str, int]) -> float:
-    node = network.layer(name)
-    return float(elements.get(node.input[0], 0) + elements[node.output[0]])

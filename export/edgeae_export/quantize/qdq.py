@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from edgeae_export.quantize.network import attribute, copied, output_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from onnx import NodeProto
@@ -62,6 +62,25 @@ class Range:
         whole = np.clip(np.rint(x / np.float32(self.scale)) + self.zero_point, 0, LEVELS)
         restored: NDArray[np.float32] = (whole - self.zero_point) * np.float32(self.scale)
         return restored.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exit:
+    """Quantization by channel of what a convolution gives: real = scales * (integer - zero_points).
+
+    Integer kernels have one scale for all channels. But if floats alone read a value, the layer can
+    give the integers themselves, in units of each channel's own, and a BatchNormalization, one
+    product and sum, makes them real.
+    """
+
+    scales: NDArray[np.float32]  # (channels,)
+    zero_points: NDArray[np.float32]  # (channels,), whole
+
+    @classmethod
+    def of(cls, ranges: Sequence[Range]) -> Exit:
+        """Return the quantization of channels with these ranges."""
+        scales, zero_points = zip(*((r.scale, r.zero_point) for r in ranges), strict=True)
+        return cls(np.array(scales, np.float32), np.array(zero_points, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +136,16 @@ def plan(network: Network, layers: Collection[str], float_sums: Collection[str] 
     return Plan(frozenset(integer), tuple(own), shares)
 
 
+def converted(network: Network, chosen: Plan) -> list[str]:
+    """Return the values that go from float to integer or back; twice those that do both."""
+    into: set[str] = set()
+    back = {v.name for v in network.outputs}
+    for node in network.nodes:
+        (into if node.name in chosen.integer_nodes else back).update(_data_inputs(network, node))
+    integer = {v for n in network.nodes if n.name in chosen.integer_nodes for v in n.output}
+    return [*sorted(into - integer), *sorted(back & integer)]
+
+
 def weight_scales(network: Network, node: NodeProto) -> NDArray[np.float32]:
     """Return the scale of each output's weights: its largest becomes 63."""
     weights = network.constants[node.input[1]].astype(np.float32)
@@ -141,6 +170,7 @@ def write(
     ranges: Mapping[str, Range],
     weights: Mapping[str, NDArray[np.int8]] | None = None,
     float_sums: Collection[str] = (),
+    exits: Mapping[str, Exit] | None = None,
 ) -> Network:
     """Return the network with the pairs that make ``layers`` run in integers.
 
@@ -156,11 +186,20 @@ def write(
         Integers in place of a layer's `nearest_weights`.
     float_sums : collection of str
         Names of Add nodes that stay float.
+    exits : mapping, optional
+        By `shown` value of a convolution; used where no integer node reads it.
     """
-    writer = _Writer(network, plan(network, layers, float_sums), ranges, weights or {})
+    chosen = plan(network, layers, float_sums)
+    writer = _Writer(network, chosen, ranges, weights or {}, exits or {})
     for node in network.nodes:
         writer.add(node)
     return network.rewritten(writer.nodes, writer.constants)
+
+
+def shown(network: Network, node: NodeProto) -> str:
+    """Return the value that a layer's kernel computes: its output, or that of a ReLU behind it."""
+    relu = _absorbing_relu(network, node.output[0])
+    return str(node.output[0] if relu is None else relu.output[0])
 
 
 class _Writer:
@@ -170,12 +209,14 @@ class _Writer:
         chosen: Plan,
         ranges: Mapping[str, Range],
         weights: Mapping[str, NDArray[np.int8]],
+        exits: Mapping[str, Exit],
     ) -> None:
         self.network = network
         self.originals = {node.name: node for node in network.nodes}
         self.plan = chosen
         self.ranges = ranges
         self.weights = weights
+        self.exits = exits
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = dict(network.constants)
         self._read: dict[str, str] = {}  # float value -> its quantized form, for integer readers
@@ -213,6 +254,14 @@ class _Writer:
         self.nodes.append(helper.make_node("Max", [node.input[0], "lowest"], [hidden], name=hidden))
         node.input[0] = hidden
 
+    def _exit(self, value: str) -> Exit | None:
+        """Return how ``value`` leaves the integers by channel, None if it stays or has no way."""
+        producer, readers = self.network.producers.get(value), self.network.consumers.get(value, ())
+        nodes = self.plan.integer_nodes
+        if producer is None or producer.name not in nodes or any(r.name in nodes for r in readers):
+            return None
+        return self.exits.get(value)
+
     def _range(self, value: str) -> Range:
         return _bytes_range(self.network, value) or self.ranges[self.plan.shares[value]]
 
@@ -231,12 +280,31 @@ class _Writer:
         return self._read[value]
 
     def _pair(self, source: str, target: str, value: str) -> None:
-        self._scalars(value, self._range(value))
+        leaving = self._exit(value)
+        self._scalars(value, self._range(value) if leaving is None else Range(1.0, 0))
         names = [f"{value}/scale", f"{value}/zero_point"]
         self.nodes.append(
             helper.make_node("QuantizeLinear", [source, *names], [f"{value}/integer"])
         )
-        self._dequantize(f"{value}/integer", target, value)
+        if leaving is None:
+            self._dequantize(f"{value}/integer", target, value)
+        else:
+            self._dequantize(f"{value}/integer", f"{value}/whole", value)
+            self._restore(f"{value}/whole", target, leaving)
+
+    def _restore(self, source: str, target: str, leaving: Exit) -> None:
+        arrays = {
+            "scales": leaving.scales,
+            "offsets": -leaving.scales * leaving.zero_points,
+            "means": np.zeros_like(leaving.scales),
+            "variances": np.ones_like(leaving.scales),
+        }
+        names = [f"{target}/{part}" for part in arrays]
+        self.constants.update(zip(names, arrays.values(), strict=True))
+        name = f"{target}/restored"
+        self.nodes.append(
+            helper.make_node("BatchNormalization", [source, *names], [target], name, epsilon=0.0)
+        )
 
     def _dequantize(self, source: str, target: str, value: str) -> None:
         names = [f"{value}/scale", f"{value}/zero_point"]
@@ -249,36 +317,34 @@ class _Writer:
     def _weights(self, node: NodeProto, entering: Range) -> None:
         original = self.originals[node.name]
         scale = weight_scales(self.network, original)
+        bias = np.zeros(1)
+        if len(original.input) > 2 and original.input[2]:
+            bias = self.network.constants[original.input[2]].astype(np.float64)
+        leaving = self._exit(shown(self.network, original))
+        if leaving is not None:
+            scale = scale / leaving.scales
+            bias = bias / leaving.scales + leaving.zero_points
         whole = self.weights.get(node.name)
         if whole is None:
             whole = nearest_weights(self.network, original)
         axis = output_axis(original, whole.ndim)
-        self._stored(node, 1, "weight", whole, scale, axis)
-        if len(original.input) > 2 and original.input[2]:
+        node.input[1:] = [self._stored(f"{node.name}/weight", whole, scale, axis)]
+        if bias.any():
             sums = np.float32(entering.scale) * scale
-            bias = self.network.constants[original.input[2]].astype(np.float64)
             limits = np.iinfo(np.int32)
             integers = np.clip(np.rint(bias / sums), limits.min, limits.max).astype(np.int32)
-            self._stored(node, 2, "bias", integers, sums, 0)
+            node.input.append(self._stored(f"{node.name}/bias", integers, sums, 0))
 
     def _stored(
-        self,
-        node: NodeProto,
-        position: int,
-        part: str,
-        integers: NDArray[Any],
-        scale: NDArray[np.float32],
-        axis: int,
-    ) -> None:
-        name = f"{node.name}/{part}"
+        self, name: str, integers: NDArray[Any], scale: NDArray[np.float32], axis: int
+    ) -> str:
         self.constants[f"{name}/integer"] = integers
         self.constants[f"{name}/scale"] = scale
         self.constants[f"{name}/zero_point"] = np.zeros(scale.shape, integers.dtype)
         inputs = [f"{name}/{kind}" for kind in ("integer", "scale", "zero_point")]
-        self.nodes.append(
-            helper.make_node("DequantizeLinear", inputs, [f"{name}/float"], axis=axis)
-        )
-        node.input[position] = f"{name}/float"
+        value = f"{name}/float"
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [value], axis=axis))
+        return value
 
 
 def _integer_nodes(

@@ -79,7 +79,7 @@ def with_section(card: str, report: Mapping[str, Any]) -> str:
         )
         for r in report["layers"]
     ]
-    head = ("graph", "layer", "precision", "MAC/px", "SNR (dB)", "% with it float")
+    head = ("graph", "layer", "precision", "MAC/px", "SNR (dB)", "% with its kind float")
     curve = [(f"{q:g}", *(f"{v:.3f}" for v in rest)) for q, *rest in report["rate_distortion"]]
     return (
         f"{text}\n\n{HEADING}\n\n"
@@ -91,7 +91,7 @@ def with_section(card: str, report: Mapping[str, Any]) -> str:
         + _costs(report["all_int8_percent"])
         + ". Where the choice began: "
         + _costs(report["start_percent"])
-        + "; the last column is what that becomes with this layer in float too. As chosen: "
+        + "; the last column is what that becomes with this kind in float too. As chosen: "
         + _costs(report["chosen_percent"])
         + ".\n\n"
         + table(head, rows)

@@ -112,25 +112,6 @@ def entered(network: Network, layers: Mapping[str, NDArray[np.float64]]) -> Netw
     return network.rewritten(nodes, constants)
 
 
-def left(network: Network, layers: Mapping[str, NDArray[np.float64]]) -> Network:
-    """Return the network with a product by factors behind each of ``layers``, undone in it."""
-    constants: dict[str, NDArray[Any]] = dict(network.constants)
-    nodes = []
-    for original in network.nodes:
-        node = copied(original)
-        nodes.append(node)
-        if node.name in layers:
-            value, scaled = node.output[0], f"{node.name}/unscaled"
-            node.output[0] = scaled
-            rank = constants[node.input[1]].ndim
-            factors = layers[node.name].reshape([-1 if a == 1 else 1 for a in range(rank)])
-            constants[f"{node.name}/exit"] = factors.astype(np.float32)
-            names = [scaled, f"{node.name}/exit"]
-            nodes.append(helper.make_node("Mul", names, [value], name=f"{node.name}/exited"))
-            _divide_outputs(node, constants, layers[node.name])
-    return network.rewritten(nodes, constants)
-
-
 def _divide_outputs(
     node: NodeProto, constants: dict[str, NDArray[Any]], factors: NDArray[np.float64]
 ) -> None:
