@@ -397,6 +397,12 @@ def test_what_floats_alone_read_has_a_scale_of_each_channel() -> None:
     assert signal_to_noise_db(network, found, feeds) > signal_to_noise_db(network, one_scale, feeds)
 
 
+def test_channels_next_to_dead_have_finite_weights() -> None:
+    found = qdq.Exit.of([qdq.Range.of(-1e-30, 1e-30), qdq.Range.of(-1.0, 3.0), qdq.Range(1.0, 0)])
+    assert found.scales == pytest.approx([1e-9, 4 / 255, 1.0])
+    assert found.zero_points.tolist() == [128, 64, 0]
+
+
 def test_outputs_of_very_different_sizes_are_all_exact() -> None:
     random = np.random.default_rng(8)
     sizes = np.array([1e-3, 1.0, 1e3], np.float32)

@@ -99,11 +99,11 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
     elements = {value: int(counts[value].sum()) for value in values}
     sums = _sums(network, layers)
     work = {name: _work(network, name, elements) / pixels for name in layers}
-    everything = (*layers, *sums)
+    all_layers = (*layers, *sums)
     return Prepared(
         network,
-        everything,
-        kinds(network, everything),
+        all_layers,
+        kinds(network, all_layers),
         sums,
         _linear(network, layers),
         ranges,

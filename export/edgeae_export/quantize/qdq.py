@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WEIGHT_LIMIT = 63
 LEVELS = 255
+SMALLEST_SCALE = 1e-9  # of the largest channel's; the weights of channels next to dead stay finite
 QUANTIZABLE = {"Conv", "Gemm", "MatMul"}  # ConvTranspose has no integer kernel
 MOVES = {  # values go through unchanged, so the quantization does too
     "DepthToSpace",
@@ -79,8 +80,10 @@ class Exit:
     @classmethod
     def of(cls, ranges: Sequence[Range]) -> Exit:
         """Return the quantization of channels with these ranges."""
-        scales, zero_points = zip(*((r.scale, r.zero_point) for r in ranges), strict=True)
-        return cls(np.array(scales, np.float32), np.array(zero_points, np.float32))
+        scales = np.array([r.scale for r in ranges], np.float32)
+        smallest = SMALLEST_SCALE * scales.max()
+        zero_points = np.array([r.zero_point for r in ranges], np.float32)
+        return cls(np.maximum(scales, smallest), zero_points)
 
 
 @dataclass(frozen=True, slots=True)
