@@ -443,8 +443,8 @@ class Additive(Candidate):
 def additive(percents: dict[str, float], linear: tuple[str, ...]) -> Additive:
     works = dict.fromkeys(percents, 100.0) | {"slow": 1000.0}
     layers = tuple(percents)
-    kinds = tuple((layer,) for layer in layers)
-    ready = Prepared(conv_network(), layers, kinds, {}, linear, {}, {}, {}, works, {})
+    each = tuple((layer,) for layer in layers)
+    ready = Prepared(conv_network(), layers, each, {}, linear, {}, {}, {}, works, {})
     return Additive(ready, lambda _: 0.0, percents)
 
 
@@ -462,8 +462,8 @@ def test_layers_stay_float_by_what_they_gain_for_their_time() -> None:
 
 def test_layers_of_one_kind_stay_float_together() -> None:
     coder = additive({"a0": 0.6, "a1": 0.6, "b": 0.5, "c": 0.1}, ())
-    kinds = (("a0", "a1"), ("b",), ("c",))
-    coder = dataclasses.replace(coder, prepared=dataclasses.replace(coder.prepared, kinds=kinds))
+    alike = (("a0", "a1"), ("b",), ("c",))
+    coder = dataclasses.replace(coder, prepared=dataclasses.replace(coder.prepared, kinds=alike))
     found = choose({"decoder": coder}, 0.8, ignored)
     assert found.floats == {"decoder": ("a0", "a1")}
     assert found.with_float["decoder"]["a0"] == found.with_float["decoder"]["a1"]

@@ -108,7 +108,7 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
         _linear(network, layers),
         ranges,
         sums_err_least(network, layers, products),
-        _exits(network, layers, feeds),
+        _exits(network, layers, found, feeds),
         work | dict.fromkeys(sums, 0.0),
         {value: count / pixels for value, count in elements.items()},
     )
@@ -165,26 +165,27 @@ def _entries(network: Network, found: Mapping[str, Extremes]) -> dict[str, NDArr
     return result
 
 
-def _exits(network: Network, layers: Sequence[str], feeds: Feeds) -> dict[str, Exit]:
+def _exits(
+    network: Network, layers: Sequence[str], found: Mapping[str, Extremes], feeds: Feeds
+) -> dict[str, Exit]:
     """Return the quantization by channel of what convolutions give to other nodes than layers."""
     names = {node.name for node in network.layers}
     convolutions = [node for node in map(network.layer, layers) if node.op_type == "Conv"]
     values = [
         value
-        for value in (qdq.shown(network, node) for node in convolutions)
+        for value in (qdq.shown(network, node.output[0]) for node in convolutions)
         if all(reader.name not in names for reader in network.consumers.get(value, ()))
     ]
-    found = extremes(observed(network, values, feeds))
     ends = {
         _channel(value, c): (float(low), float(high))
-        for value, of in found.items()
-        for c, (low, high) in enumerate(zip(of.low, of.high, strict=True))
+        for value in values
+        for c, (low, high) in enumerate(zip(found[value].low, found[value].high, strict=True))
     }
     counts = histograms((_channels(run) for run in observed(network, values, feeds)), ends)
     ranges = {channel: least_error(counts[channel], *ends[channel]) for channel in ends}
     return {
-        value: Exit.of([ranges[_channel(value, c)] for c in range(len(of.low))])
-        for value, of in found.items()
+        value: Exit.of([ranges[_channel(value, c)] for c in range(len(found[value].low))])
+        for value in values
     }
 
 

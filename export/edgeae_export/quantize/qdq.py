@@ -140,13 +140,13 @@ def plan(network: Network, layers: Collection[str], float_sums: Collection[str] 
 
 
 def converted(network: Network, chosen: Plan) -> list[str]:
-    """Return the values that go from float to integer or back; twice those that do both."""
+    """Return the values that go from float to integer or back, in a fixed order."""
     into: set[str] = set()
     back = {v.name for v in network.outputs}
     for node in network.nodes:
         (into if node.name in chosen.integer_nodes else back).update(_data_inputs(network, node))
     integer = {v for n in network.nodes if n.name in chosen.integer_nodes for v in n.output}
-    return [*sorted(into - integer), *sorted(back & integer)]
+    return sorted((into - integer) | (back & integer))
 
 
 def weight_scales(network: Network, node: NodeProto) -> NDArray[np.float32]:
@@ -199,10 +199,10 @@ def write(
     return network.rewritten(writer.nodes, writer.constants)
 
 
-def shown(network: Network, node: NodeProto) -> str:
-    """Return the value that a layer's kernel computes: its output, or that of a ReLU behind it."""
-    relu = _absorbing_relu(network, node.output[0])
-    return str(node.output[0] if relu is None else relu.output[0])
+def shown(network: Network, value: str) -> str:
+    """Return ``value``, or what the ReLU that it disappears into makes of it."""
+    relu = _absorbing_relu(network, value)
+    return value if relu is None else str(relu.output[0])
 
 
 class _Writer:
@@ -323,7 +323,7 @@ class _Writer:
         bias = np.zeros(1)
         if len(original.input) > 2 and original.input[2]:
             bias = self.network.constants[original.input[2]].astype(np.float64)
-        leaving = self._exit(shown(self.network, original))
+        leaving = self._exit(shown(self.network, original.output[0]))
         if leaving is not None:
             scale = scale / leaving.scales
             bias = bias / leaving.scales + leaving.zero_points

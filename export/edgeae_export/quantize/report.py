@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeae_export.card import table
 from edgeae_export.quantize.observe import observed
+from edgeae_export.quantize.qdq import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def layer_rows(
     reaches it, against the float graph.
     """
     prepared = candidate.prepared
-    values = {layer: _visible(candidate, layer) for layer in prepared.layers}
+    values = {layer: shown(prepared.network, prepared.output(layer)) for layer in prepared.layers}
     wanted = list(dict.fromkeys(values.values()))
     signal, noise = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
     runs = zip(
@@ -101,14 +102,6 @@ def with_section(card: str, report: Mapping[str, Any]) -> str:
 
 def _costs(percents: Mapping[str, float]) -> str:
     return ", ".join(f"{value:.2f} % ({name})" for name, value in percents.items())
-
-
-def _visible(candidate: Candidate, layer: str) -> str:
-    """Return the layer's output, or that of the ReLU it disappears into."""
-    network = candidate.prepared.network
-    value = candidate.prepared.output(layer)
-    relus = [r.output[0] for r in network.consumers.get(value, ()) if r.op_type == "Relu"]
-    return str(relus[0] if relus else value)
 
 
 def _decibels(signal: float, noise: float) -> float | None:
