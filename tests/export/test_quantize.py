@@ -23,6 +23,7 @@ from edgeae.errors import BoundError, BundleError, OutputError
 from edgeae.graphs import Graph
 from edgeae.metrics import psnr_db
 from edgeae_export.quantize import qdq, rescale
+from edgeae_export.quantize.centre import centred
 from edgeae_export.quantize.choose import Candidate, choose
 from edgeae_export.quantize.judge import Judge
 from edgeae_export.quantize.kinds import kinds
@@ -30,7 +31,7 @@ from edgeae_export.quantize.network import Network
 from edgeae_export.quantize.observe import observed
 from edgeae_export.quantize.prepare import Prepared, prepared
 from edgeae_export.quantize.quantize import quantize
-from edgeae_export.quantize.ranges import BINS, histograms, least_error
+from edgeae_export.quantize.ranges import BINS, extremes, histograms, least_error
 from export.made_pictures import made_picture, write_pictures
 from export.optimized import optimized_operators
 
@@ -341,6 +342,43 @@ def test_rescaling_changes_nothing_but_the_channels() -> None:
     for group in groups:
         network = rescale.rescaled(network, group, factors[: group.channels])
     assert signal_to_noise_db(block_network(), network, feeds) > 100
+
+
+def test_centring_moves_what_convolutions_of_one_pixel_read_and_nothing_else() -> None:
+    network, feeds = block_network(), random_feeds((1, 3, 24, 24))
+    moved = centred(network, extremes(observed(network, [f"a{k}" for k in range(2)], feeds)))
+    assert signal_to_noise_db(network, moved, feeds) > 100
+    everything = [v for v in (node.output[0] for node in network.nodes) if v != "y"]
+    before, after = (extremes(observed(n, everything, feeds)) for n in (network, moved))
+    for value in everything:
+        if value in ("a0", "a1"):  # behind depthwise layers, before layers of 1x1
+            assert np.abs(before[value].low + before[value].high).max() > 0.1
+            assert after[value].low == pytest.approx(-after[value].high, rel=1e-4)
+        else:
+            assert after[value].low == pytest.approx(before[value].low, rel=1e-3, abs=1e-4)
+
+
+def test_centring_leaves_what_is_padded_or_shown_where_it_is() -> None:
+    random = np.random.default_rng(9)
+    weights = {
+        "a": random.normal(1, 1, (8, 3, 1, 1)).astype(np.float32),
+        "b": random.normal(1, 1, (8, 8, 1, 1)).astype(np.float32),
+        "c": random.normal(1, 1, (8, 8, 3, 3)).astype(np.float32),
+        "d": random.normal(1, 1, (3, 8, 1, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["1"]),
+        helper.make_node("Conv", ["1", "b"], ["2"], pads=[1] * 4),
+        helper.make_node("Conv", ["2", "c"], ["3"]),
+        helper.make_node("Conv", ["3", "d"], ["y"]),
+    ]
+    network, feeds = small_network(nodes, weights), random_feeds((1, 3, 24, 24))
+    values = ["1", "2", "3", "y"]
+    moved = centred(network, extremes(observed(network, values, feeds)))
+    before, after = (extremes(observed(n, values, feeds)) for n in (network, moved))
+    kept = [v for v in values if np.allclose(before[v].low, after[v].low, rtol=1e-3)]
+    assert kept == ["1", "2", "y"]
+    assert signal_to_noise_db(network, moved, feeds) > 100
 
 
 def test_rescaling_makes_eight_bits_enough() -> None:

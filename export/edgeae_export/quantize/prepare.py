@@ -1,4 +1,4 @@
-"""A float network made ready for 8 bits: rescaled, its ranges and integers found."""
+"""A float network made ready for 8 bits: centred, rescaled, its ranges and integers found."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeae_export.quantize import qdq, rescale
+from edgeae_export.quantize.centre import centred
 from edgeae_export.quantize.kinds import kinds
 from edgeae_export.quantize.network import attribute, output_axis
 from edgeae_export.quantize.observe import float_values, observed
@@ -79,6 +80,7 @@ def prepared(network: Network, feeds: Feeds, pixels: int) -> Prepared:
     pixels : int
         Of all pictures in ``feeds``.
     """
+    network = centred(network, _sizes(network, feeds))
     found = _sizes(network, feeds)
     network = rescale.entered(network, _entries(network, found))
     network = rescale.equalized(network, found)

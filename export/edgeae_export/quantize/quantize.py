@@ -1,6 +1,6 @@
 """A bundle becomes one that also runs in int8.
 
-    crops -> float graphs -> rescale, ranges, integers -> layers chosen by cost -> check on
+    crops -> float graphs -> centre, rescale, ranges, integers -> layers chosen by cost -> check on
     other crops -> int8 graphs, manifest and card of a new folder
 
 The float graphs, the tables and the coding id do not change: files decode in either precision.
