@@ -14,6 +14,7 @@ from edgeae.correction import corrected, section_bits
 from edgeae.entropy.rans import payload_bits
 from edgeae.errors import BoundError
 from edgeae.images.picture import Picture
+from edgeae.images.profiles import needed
 from edgeae.inputs import Label
 from edgeae.latents import Latents, round_quality
 from edgeae.metrics import psnr_db
@@ -133,7 +134,7 @@ class SourceEncoder:
         few: Indexed | None,
     ) -> Reached:
         plane = None if picture.alpha is None else encode_plane(picture.alpha)
-        sections = [section for section in (plane, picture.icc, picture.exif) if section]
+        sections = [section for section in (plane, needed(picture.icc), picture.exif) if section]
         limit = target.limit_bytes(picture.width * picture.height)
         fixed = fixed_bytes(picture.width, picture.height, limit, sections)
         label = Label.of(picture)
@@ -210,7 +211,7 @@ class SourceEncoder:
             quality=quality,
             coding_id=self._bundle.coding_id,
             alpha=label.alpha,
-            icc=label.icc or None,
+            icc=needed(label.icc),
             exif=label.exif or None,
             correction=coded.correction,
         )

@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # package -> the modules that may import it when they run
 DOORS = {
     "onnxruntime": {"graphs"},
-    "PIL": {"images.files", "images.drawing", "pillow", "evaluation.peers"},
+    "PIL": {"images.files", "images.drawing", "images.profiles", "pillow", "evaluation.peers"},
     "typer": {"cli"},
     "rich": {"cli"},
     "platformdirs": {"bundle", "choices"},

@@ -21,6 +21,7 @@ from edgeae.errors import BatchError, EdgeaeError, ImageError
 from edgeae.evaluation.compare import Comparison, compare, mean
 from edgeae.evaluation.peers import load_plugins
 from edgeae.images.files import read_picture
+from edgeae.images.profiles import needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +114,7 @@ def _compare(pair: Pair, read: Callable[[Path], Picture]) -> _Result:
     notes = dict.fromkeys((*reference.notes, *picture.notes))
     if reference.alpha is not None or picture.alpha is not None:
         notes["alpha ignored"] = None
-    if reference.icc != picture.icc:
+    if needed(reference.icc) != needed(picture.icc):
         notes["colour profiles differ, ignored"] = None
     return _Result(pair, picture.width, picture.height, byte_count, comparison, tuple(notes))
 
