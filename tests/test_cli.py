@@ -233,6 +233,18 @@ def test_strip_leaves_the_profile_out(png: Path) -> None:
     assert b"x" * 100 not in png.with_suffix(".eae").read_bytes()
 
 
+def test_metadata_that_take_much_of_a_file_are_named(png: Path) -> None:
+    pixels, exif = opened(png)[1], Image.Exif()
+    exif[270] = "description " * 20
+    Image.fromarray(pixels).save(png, icc_profile=b"x" * 9000, exif=exif)
+    said = run("compress", png, "-m", "tiny").err
+    assert "9.3 kB of the file are colour profile and Exif; --strip leaves that out" in said
+    assert "--strip" not in run("compress", png, "-m", "tiny", "-f", "--strip").err
+    exif[270] = "d"
+    Image.fromarray(pixels).save(png, exif=exif)
+    assert "--strip" not in run("compress", png, "-m", "tiny", "-f", "-q", "100").err
+
+
 def test_failed_inputs_are_listed_and_the_others_done(pictures: Path, tmp_path: Path) -> None:
     (pictures / "bad.png").write_text("no picture")
     out = tmp_path / "out"

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from edgeae.inputs import Source
     from edgeae.rate_control import Target
 
+_NOTABLE_METADATA = 0.25  # share of a file, from which on it is said
 _SAMPLE_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "F": 4}  # of a pixel, or a value
 
 
@@ -250,7 +251,17 @@ def _compress_report(
         "provider": codec.encoder_provider,
         "precision": codec.encoder_precision,
     }
-    return batch.Report(line, fields, picture.notes)
+    return batch.Report(line, fields, (*picture.notes, *_notes_on_metadata(encoding, size)))
+
+
+def _notes_on_metadata(encoding: Encoding, size: int) -> tuple[str, ...]:
+    """Return what to say of a file of ``size`` bytes whose profile and Exif take many of them."""
+    bodies = {"colour profile": encoding.latents.icc, "Exif": encoding.latents.exif}
+    taken = {name: len(body) for name, body in bodies.items() if body}
+    if sum(taken.values()) < _NOTABLE_METADATA * size:
+        return ()
+    total = readable_bytes(sum(taken.values()))
+    return (f"{total} of the file are {' and '.join(taken)}; --strip leaves that out",)
 
 
 def _with_target(report: batch.Report, encoding: Encoding) -> batch.Report:
