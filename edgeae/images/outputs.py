@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 ALL_MODES = ("L", "LA", "RGB", "RGBA")
+PNG_LEVEL = 4  # of deflate's 9; 6 takes twice the time, for 3 % of graphics and nothing of photos
 # Output format -> modes it keeps, and options with which it keeps the samples, or nearly.
 OUTPUTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "PNG": (ALL_MODES, {}),
+    "PNG": (ALL_MODES, {"compress_level": PNG_LEVEL}),
     "JPEG": (("L", "RGB"), {"quality": 95, "subsampling": 0}),
     "WEBP": (("RGB", "RGBA"), {"lossless": True}),
     "TIFF": (ALL_MODES, {"compression": "tiff_adobe_deflate"}),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeae.images.outputs import PNG_LEVEL
 from edgeae.images.strips import CHANNELS
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {"L": 0, "LA": 4, "RGB": 2, "RGBA": 6}
-_LEVEL = 6
 _ROWS = 32  # that are filtered at once: their residuals stay in the cache
 _EXIF_PREFIX = b"Exif\0\0"
 
@@ -38,7 +38,7 @@ def png_pieces(strips: Strips) -> Iterator[bytes]:
         yield _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(strips.icc))
     if strips.exif:
         yield _chunk(b"eXIf", strips.exif.removeprefix(_EXIF_PREFIX))
-    coder = zlib.compressobj(_LEVEL)
+    coder = zlib.compressobj(PNG_LEVEL)
     channels = CHANNELS[strips.mode]
     above = np.zeros((1, channels + strips.width * channels), np.uint8)
     for rows in strips.rows:
