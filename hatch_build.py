@@ -1,4 +1,4 @@
-"""Build hook: a wheel has the entropy coder's C kernel if there is a compiler, else it is pure."""
+"""Build hook: a wheel has the kernel in C if there is a compiler, else it is pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
-FOLDER = "edgeae/entropy"
+FOLDER = "edgeae/kernel"
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatchling is there while building
@@ -18,12 +18,12 @@ class KernelHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatchli
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the library to the wheel, whose tag then names the platform but no Python."""
         folder = Path(self.root, FOLDER)
-        spec = importlib.util.spec_from_file_location("build_kernel", folder / "build_kernel.py")
+        spec = importlib.util.spec_from_file_location("build", folder / "build.py")
         if spec is None or spec.loader is None:
             return
-        build_kernel = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(build_kernel)
-        library = build_kernel.build(folder)
+        build = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(build)
+        library = build.build(folder)
         if library is None:
             self.app.display_warning("no C compiler that works: a pure wheel, numpy decodes")
             return

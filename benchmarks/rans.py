@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeae.entropy import lanes as machines
-from edgeae.entropy.kernel import kernel
 from edgeae.entropy.rans import Decoder, Section, encode
 from edgeae.entropy.tables import PRECISION_BITS, ScaleTables
+from edgeae.kernel.library import kernel
 
 SCALES = np.geomspace(0.05, 32, 64)  # quantization steps
 QUIET = {0.1: 0.9, 0.5: 0.8, 1.5: 0.6}  # bits per symbol: share of all but certain zeros

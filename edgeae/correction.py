@@ -9,12 +9,13 @@ applying it is exact in integers. docs/FORMAT.md, section 8.2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeae.container import ARRAY_MODE
 from edgeae.errors import DAMAGED, ContainerError
+from edgeae.kernel.library import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,8 @@ PAIRS = (  # of samples (dy, dx) and (-dy, -dx) away: the nearest first, zeros a
 )
 WEIGHT_MAX = 127
 SECTION_BITS = 48  # type, length and checksum
-UNIT = 256  # what a weight of one 64th is out of, with planes that are four times their samples
+UNIT_BITS = 8
+UNIT = 1 << UNIT_BITS  # weights are 64ths, and planes are four times their samples
 _STRIP = 1 << 15  # samples that are corrected at once: their planes fit into the cache
 
 
@@ -137,7 +139,11 @@ def corrected_inside(
     rows: NDArray[np.uint8], weights: NDArray[np.int8]
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the corrected inside of ``rows`` with their surroundings, some at a time."""
+    library = kernel()
     width = rows.shape[1] - 2 * REACH
+    if library is not None and len(rows) > 2 * REACH:
+        yield _correct_by_kernel(rows, weights, library)
+        return
     step = max(1, _STRIP // width)
     for top in range(REACH, len(rows) - REACH, step):
         bottom = min(top + step, len(rows) - REACH)
@@ -147,8 +153,8 @@ def corrected_inside(
 def _correct(around: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Return the corrected inside of ``around`` (h, w, channels).
 
-    Integers stay below 2^24 whatever the weights, so float32 is exact. Term by term: a decoded
-    picture depends on no BLAS.
+    Sums stay below 2^24 whatever the weights, so float32 is exact, and what follows is in integers.
+    Term by term: a decoded picture depends on no BLAS.
     """
     planes = to_planes(around)
     centre = at(planes, 0, 0)
@@ -159,12 +165,33 @@ def _correct(around: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np
     for offset, own in zip(PAIRS, _by_pair(weights), strict=True):
         if own.any():
             _add(sums, pair_of(planes, offset, twice, pair), own)
-    sums *= 1 / UNIT
     inside = around[REACH:-REACH, REACH:-REACH]
-    found = np.empty(inside.shape, np.float32)
-    for channel, change in enumerate(_to_samples(sums)):
-        np.add(inside[..., channel], np.floor(change + 0.5), out=found[..., channel])
-    samples: NDArray[np.uint8] = np.clip(found, 0, 255, out=found).astype(np.uint8)
+    samples = np.empty(inside.shape, np.uint8)
+    for channel, change in enumerate(_to_samples(sums.astype(np.int32))):
+        moved = change + UNIT // 2
+        moved >>= UNIT_BITS
+        moved += inside[..., channel]
+        samples[..., channel] = np.clip(moved, 0, 255, out=moved)
+    return _as_picture(samples)
+
+
+def _correct_by_kernel(
+    around: NDArray[np.uint8], weights: NDArray[np.int8], library: Any
+) -> NDArray[np.uint8]:
+    """Return what `_correct` does, of any number of rows."""
+    around, weights = np.ascontiguousarray(around), np.ascontiguousarray(weights)
+    height, width = (side - 2 * REACH for side in around.shape[:2])
+    channels = around.shape[2]
+    scratch = np.empty(library.edgeae_correct_scratch(width, channels), np.float32)
+    samples = np.empty((height, width, channels), np.uint8)
+    library.edgeae_correct(
+        *(around.ctypes.data, height, width, channels),
+        *(weights.ctypes.data, scratch.ctypes.data, samples.ctypes.data),
+    )
+    return _as_picture(samples)
+
+
+def _as_picture(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return samples[..., 0] if samples.shape[-1] == 1 else samples
 
 
@@ -178,7 +205,7 @@ def to_planes(samples: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.fl
     return np.stack((both + 2 * green, 2 * (red - blue), 2 * green - both))
 
 
-def _to_samples(planes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+def _to_samples(planes: NDArray[np.int32]) -> list[NDArray[np.int32]]:
     """Return what a change of the planes changes of each channel, where four times is one."""
     if len(planes) == 1:
         return [planes[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from edgeae import correction_fit
+from edgeae import correction, correction_fit
 from edgeae.benchmark.leaves import leaves
 from edgeae.codec import Codec
 from edgeae.container import Container
@@ -27,11 +28,29 @@ from edgeae.correction import (
 )
 from edgeae.correction_fit import find_weights
 from edgeae.errors import ContainerError
+from edgeae.kernel.build import build
+from edgeae.kernel.library import load
 from edgeae.metrics import psnr_db
 from edgeae.npy import latents_from_npy, latents_to_npy
 from edgeae.rate_control import TargetPsnr, TargetSize
 
 SHAPES = {"L": (1, 12), "RGB": (3, 38)}
+
+
+@pytest.fixture(autouse=True, scope="module", params=["numpy", "kernel"])
+def library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Everything here holds for numpy alone and for the kernel in C, built anew."""
+    found = None
+    if request.param == "kernel":
+        built = build(tmp_path_factory.mktemp("kernel"))
+        if built is None:
+            pytest.skip("no C compiler here; the kernel is optional, numpy is tested")
+        found = load(built)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correction, "kernel", lambda: found)
+        yield
 
 
 def weights_of(mode: str, largest: int = 127) -> st.SearchStrategy[NDArray[np.int8]]:
@@ -102,6 +121,17 @@ def test_pixels_are_those_of_the_format(mode: str, size: tuple[int, int]) -> Non
     for largest in (1, 20, 127):
         pixels = random.integers(0, 256, shape, dtype=np.uint8)
         weights = random.integers(-largest, largest + 1, SHAPES[mode]).astype(np.int8)
+        np.testing.assert_array_equal(corrected(pixels, weights), naive(pixels, weights))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_largest_sums_are_exact(mode: str) -> None:
+    random = np.random.default_rng(5)
+    shape = (6, 8) if mode == "L" else (6, 8, 3)
+    for _ in range(9):
+        pixels = 255 * random.integers(0, 2, shape, dtype=np.uint8)
+        weights = (127 * random.choice([-1, 1], SHAPES[mode])).astype(np.int8)
+        weights[:, -3:] = random.integers(-127, 128, weights[:, -3:].shape)
         np.testing.assert_array_equal(corrected(pixels, weights), naive(pixels, weights))
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgeae.entropy import lanes
-from edgeae.entropy.build_kernel import SOURCE, build
-from edgeae.entropy.kernel import load
 from edgeae.entropy.rans import Decoder, Section, encode
 from edgeae.entropy.rows import RowEncoder
 from edgeae.entropy.scalar import ScalarDecoder
 from edgeae.entropy.tables import ScaleTables
+from edgeae.kernel.build import SOURCES, build
+from edgeae.kernel.library import load
 
 
 def test_without_a_compiler_nothing_is_built(
@@ -33,9 +34,11 @@ def test_library_that_is_absent_or_none_is_not_used(tmp_path: Path) -> None:
 def test_library_of_another_version_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "other.c"
-    other.write_text(SOURCE.read_text().replace("{ return 1; }", "{ return 2; }"))
-    monkeypatch.setattr("edgeae.entropy.build_kernel.SOURCE", other)
+    other = tmp_path / "other"
+    shutil.copytree(SOURCES, other)
+    header = other / "kernel.h"
+    header.write_text(header.read_text().replace("#define VERSION 2", "#define VERSION 1"))
+    monkeypatch.setattr("edgeae.kernel.build.SOURCES", other)
     if (built := build(tmp_path)) is None:
         pytest.skip("no C compiler here; the kernel is optional, numpy is tested")
     assert load(built) is None

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from strategies import draw_values, payload_sections, sections
 
 from edgeae.entropy import lanes, rans
-from edgeae.entropy.build_kernel import build
-from edgeae.entropy.kernel import load
 from edgeae.entropy.rans import Decoder, Section, encode, payload_bits
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
+from edgeae.kernel.build import build
+from edgeae.kernel.library import load
 
 LANES_LOG2 = st.sampled_from([0, 5, 6, 10])  # scalar twice, rows of numpy twice
 

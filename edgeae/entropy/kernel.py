@@ -5,53 +5,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from ctypes import c_int32, c_int64, c_uint32, c_void_p
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeae.entropy.build_kernel import LIBRARY
 from edgeae.entropy.damage import words_ended
 from edgeae.entropy.tables_base import Integers, Tables
-
-_VERSION = 1  # of the functions' signatures, as rans.c has it
-_POINTER = c_void_p
-_SIGNATURES = {  # as in rans.c
-    "edgeae_rans_push": (
-        *(_POINTER, c_uint32, _POINTER, c_int64),  # states, positions
-        *(_POINTER, c_uint32, _POINTER, c_int64),  # tables, words
-    ),
-    "edgeae_rans_pull": (
-        *(_POINTER, c_uint32, _POINTER, c_int64),  # states, rows
-        *(_POINTER, _POINTER, _POINTER, c_uint32),  # tables
-        *(_POINTER, c_int64, c_int64, _POINTER),  # words, symbols
-    ),
-}
-
-
-@functools.cache
-def kernel() -> Any | None:
-    """Return the library beside this file; None if there is none that fits."""
-    return load(Path(__file__).with_name(LIBRARY))
-
-
-def load(path: Path) -> Any | None:
-    """Return the library at ``path`` with its signatures; None if it cannot be used."""
-    try:
-        library = ctypes.CDLL(str(path))
-        library.edgeae_rans_version.restype = c_int32
-        if library.edgeae_rans_version() != _VERSION:
-            return None
-        for name, arguments in _SIGNATURES.items():
-            function = getattr(library, name)
-            function.argtypes, function.restype = arguments, c_int64
-    except (OSError, AttributeError):
-        return None
-    return library
 
 
 class KernelEncoder:
@@ -62,7 +22,7 @@ class KernelEncoder:
     states : (L,) uint32
         Start of each lane, 2**16 and its seed bits.
     library : ctypes.CDLL
-        Of `load`.
+        Of `edgeae.kernel.library.load`.
     """
 
     def __init__(self, states: NDArray[np.uint32], library: Any) -> None:
@@ -96,7 +56,7 @@ class KernelDecoder:
     words : (n,) uint16
         All words of the payload; the first L are in the states already.
     library : ctypes.CDLL
-        Of `load`.
+        Of `edgeae.kernel.library.load`.
     """
 
     def __init__(self, states: NDArray[np.int64], words: NDArray[np.uint16], library: Any) -> None:

@@ -10,9 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeae.entropy.kernel import KernelDecoder, KernelEncoder, kernel
+from edgeae.entropy.kernel import KernelDecoder, KernelEncoder
 from edgeae.entropy.rows import RowDecoder, RowEncoder
 from edgeae.entropy.scalar import ScalarDecoder, ScalarEncoder
+from edgeae.kernel.library import kernel
 
 LaneEncoder: TypeAlias = KernelEncoder | RowEncoder | ScalarEncoder
 LaneDecoder: TypeAlias = KernelDecoder | RowDecoder | ScalarDecoder

@@ -1,6 +1,6 @@
-"""Compile rans.c, if there is a C compiler; the build of the package does, and whoever asks for it.
+"""Compile the kernel, if there is a C compiler; the build of the package does, and who asks for it.
 
-    python -m edgeae.entropy.build_kernel
+    python -m edgeae.kernel.build
 
 Standard library alone: the build runs this file before anything is installed.
 """
@@ -15,8 +15,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("rans.c")
-LIBRARY = "librans.dll" if sys.platform == "win32" else "librans.so"  # for dlopen, on macOS too
+SOURCES = Path(__file__).parent
+LIBRARY = "libedgeae.dll" if sys.platform == "win32" else "libedgeae.so"  # for dlopen, on macOS too
 _TIMEOUT_S = 120
 
 
@@ -25,7 +25,8 @@ def build(folder: Path) -> Path | None:
     target = folder / LIBRARY
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary, LIBRARY)
-        command = [*_compiler(), "-O2", "-shared", "-fPIC", str(SOURCE), "-o", str(made)]
+        sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
+        command = [*_compiler(), "-O3", "-shared", "-fPIC", *sources, "-o", str(made)]
         try:
             subprocess.run(command, capture_output=True, check=True, timeout=_TIMEOUT_S)  # noqa: S603 the system's compiler
             data = made.read_bytes()
@@ -44,8 +45,8 @@ def _compiler() -> list[str]:
 
 
 def main() -> None:
-    """Build the library beside its source."""
-    built = build(SOURCE.parent)
+    """Build the library beside its sources."""
+    built = build(SOURCES)
     if built is None:
         raise SystemExit(f"no C compiler that works ({_compiler()[0]}); numpy decodes the same")
     sys.stdout.write(f"{built}\n")

@@ -1,22 +1,12 @@
 /* The rANS state machine, one symbol at a time: the same numbers as scalar.py and rows.py.
  *
- * Plain C without Python's headers, called through ctypes. Sizes are checked by the caller:
- * rows and positions are within the tables, and lanes is a power of two.
+ * Sizes are checked by the caller: rows and positions are within the tables, and lanes is a power
+ * of two.
  */
 
-#include <stddef.h>
-#include <stdint.h>
-
-#ifdef _WIN32
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
+#include "kernel.h"
 
 #define RADIX 65536u
-
-/* Changes whenever a signature here does. */
-EXPORT int32_t edgeae_rans_version(void) { return 1; }
 
 /* Take symbols, last one first; words go to the end of `words`. Returns where they begin. */
 EXPORT int64_t edgeae_rans_push(uint32_t *states, uint32_t lanes, const int32_t *positions,
