@@ -179,9 +179,12 @@ def _correct_by_kernel(
     around: NDArray[np.uint8], weights: NDArray[np.int8], library: Any
 ) -> NDArray[np.uint8]:
     """Return what `_correct` does, of any number of rows."""
-    around, weights = np.ascontiguousarray(around), np.ascontiguousarray(weights)
     height, width = (side - 2 * REACH for side in around.shape[:2])
     channels = around.shape[2]
+    if weights.shape != (channels, feature_count(channels)):  # C would read beyond them
+        raise ValueError(f"weights are {weights.shape}, samples have {channels} channels")
+    around = np.ascontiguousarray(around, np.uint8)
+    weights = np.ascontiguousarray(weights, np.int8)
     scratch = np.empty(library.edgeae_correct_scratch(width, channels), np.float32)
     samples = np.empty((height, width, channels), np.uint8)
     library.edgeae_correct(
