@@ -127,7 +127,9 @@ class QuantizedPointwise(Pointwise):
         else:
             rows, factor = self.inputs(rows), self.inputs.factor
             weight = fake_quantize_weight(self.weight * factor, 1) / factor
-        y = F.linear(rows, weight, self.bias)
+        # bfloat16 would round what is rounded once more: such trainings diverged.
+        with torch.autocast(rows.device.type, enabled=False):
+            y = F.linear(rows.float(), weight.float(), self.bias)
         if self.outputs is not None:
             y = self.outputs(y)
         return y.view(*x.shape[:-1], -1)
