@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from edgeae.bundle import (
 )
 from edgeae.codec import Codec
 from edgeae.entropy.tables import ChannelTables
+from edgeae.kernel.build import build
+from edgeae.kernel.library import load
 
 BUNDLES = Path(__file__).parent / "bundles"
 
@@ -47,6 +50,21 @@ def _interrupts_arrive() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", params=["numpy", "kernel"])
+def kernel_or_numpy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Any | None:
+    """What ``kernel()`` returns: None, and then the library of C functions, built anew."""
+    if request.param == "numpy":
+        return None
+    built = build(tmp_path_factory.mktemp("kernel"))
+    if built is None:
+        pytest.skip("no C compiler here; the kernel is optional, numpy is tested")
+    library = load(built)
+    assert library is not None
+    return library
 
 
 @pytest.fixture(scope="session")

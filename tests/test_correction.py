@@ -28,8 +28,6 @@ from edgeae.correction import (
 )
 from edgeae.correction_fit import find_weights
 from edgeae.errors import ContainerError
-from edgeae.kernel.build import build
-from edgeae.kernel.library import load
 from edgeae.metrics import psnr_db
 from edgeae.npy import latents_from_npy, latents_to_npy
 from edgeae.rate_control import TargetPsnr, TargetSize
@@ -37,19 +35,11 @@ from edgeae.rate_control import TargetPsnr, TargetSize
 SHAPES = {"L": (1, 12), "RGB": (3, 38)}
 
 
-@pytest.fixture(autouse=True, scope="module", params=["numpy", "kernel"])
-def library(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Everything here holds for numpy alone and for the kernel in C, built anew."""
-    found = None
-    if request.param == "kernel":
-        built = build(tmp_path_factory.mktemp("kernel"))
-        if built is None:
-            pytest.skip("no C compiler here; the kernel is optional, numpy is tested")
-        found = load(built)
+@pytest.fixture(autouse=True, scope="module")
+def library(kernel_or_numpy: Any | None) -> Iterator[None]:
+    """Everything here holds for numpy alone and for the kernel in C."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(correction, "kernel", lambda: found)
+        patch.setattr(correction, "kernel", lambda: kernel_or_numpy)
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,6 @@ from edgeae.entropy import lanes, rans
 from edgeae.entropy.rans import Decoder, Section, encode, payload_bits
 from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import ContainerError
-from edgeae.kernel.build import build
-from edgeae.kernel.library import load
 
 LANES_LOG2 = st.sampled_from([0, 5, 6, 10])  # scalar twice, rows of numpy twice
 
@@ -46,20 +45,11 @@ GOLDEN_Y = Section(
 )
 
 
-@pytest.fixture(autouse=True, scope="module", params=["numpy", "kernel"])
-def machine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Everything here holds for numpy alone and for the kernel in C, built anew."""
-    library = None
-    if request.param == "kernel":
-        built = build(tmp_path_factory.mktemp("kernel"))
-        if built is None:
-            pytest.skip("no C compiler here; the kernel is optional, numpy is tested")
-        library = load(built)
-        assert library is not None
+@pytest.fixture(autouse=True, scope="module")
+def machine(kernel_or_numpy: Any | None) -> Iterator[None]:
+    """Everything here holds for numpy alone and for the kernel in C."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes, "kernel", lambda: library)
+        patch.setattr(lanes, "kernel", lambda: kernel_or_numpy)
         yield
 
 

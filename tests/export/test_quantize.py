@@ -164,11 +164,7 @@ def test_only_chosen_layers_stay_float_in_the_optimized_graph(quantized: Path, n
     floats = [row["layer"] for row in layers if row["precision"] == "fp32"]
     assert {"fp32", "int8"} >= {row["precision"] for row in rows}
     convolutions = form.get("Conv", 0) + form.get("FusedConv", 0)
-    around = {
-        "decoder.up",
-        "decoder.pixels",
-        "sums after decoder.up",
-    }  # of `blocked`, then in float
+    around = {"decoder.up", "decoder.pixels", "sums after decoder.up"}  # `blocked`, float then too
     copies = int(any(row["layer"] in around for row in rows if row["precision"] == "fp32"))
     assert len(floats) <= convolutions <= len(floats) + copies
     assert form["QLinearConv"] >= len(layers) - len(floats) > 0
@@ -375,7 +371,7 @@ def test_centring_leaves_what_is_padded_or_shown_where_it_is() -> None:
         helper.make_node("Conv", ["x", "a"], ["1"]),
         helper.make_node("Conv", ["1", "b"], ["2"], pads=[1] * 4),
         helper.make_node("Conv", ["2", "c"], ["3"]),
-        helper.make_node("Conv", ["3", "d"], ["y"]),
+        helper.make_node("Conv", ["3", "d", ""], ["y"]),
     ]
     network, feeds = small_network(nodes, weights), random_feeds((1, 3, 24, 24))
     values = ["1", "2", "3", "y"]

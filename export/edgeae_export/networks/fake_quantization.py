@@ -129,7 +129,7 @@ class QuantizedPointwise(Pointwise):
             weight = fake_quantize_weight(self.weight * factor, 1) / factor
         # bfloat16 would round what is rounded once more: such trainings diverged.
         with torch.autocast(rows.device.type, enabled=False):
-            y = F.linear(rows.float(), weight.float(), self.bias)
+            y = F.linear(rows.float(), weight, self.bias)
         if self.outputs is not None:
             y = self.outputs(y)
         return y.view(*x.shape[:-1], -1)

@@ -63,7 +63,8 @@ def _sees_alike(network: Network, node: NodeProto) -> bool:
 def _raise_bias(
     node: NodeProto, constants: dict[str, NDArray[Any]], by: NDArray[np.float64]
 ) -> None:
-    before = constants[node.input[2]] if len(node.input) > 2 else np.zeros(1)
-    if len(node.input) < 3:
+    if not any(node.input[2:]):  # none, or an empty name
+        del node.input[2:]
         node.input.append(f"{node.name}/bias")
-    constants[node.input[2]] = (before + by).astype(np.float32)
+    name = node.input[2]
+    constants[name] = (constants.get(name, np.zeros(1)) + by).astype(np.float32)
