@@ -8,7 +8,7 @@ fast as the library's convolutions (docs/experiments.md).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from torch import nn
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+LEAK = 0.005  # of the gradient, where a ReLU is off
 
 
 def space_to_depth(x: Tensor, block: int) -> Tensor:
@@ -65,13 +68,34 @@ class Pointwise(nn.Module):
         return linear(x, self.weight, self.bias)
 
 
+class Rectified(torch.autograd.Function):
+    """ReLU whose gradient keeps a trace, ``LEAK``, of what it cuts off.
+
+    A unit that is on nowhere would never come back without. Adam's steps do not depend on how small
+    a gradient is, so a trace is enough.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return the positive part of ``x``."""
+        y = F.relu(x)
+        ctx.save_for_backward(y)  # which the next layer keeps as well
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of the input."""
+        (y,) = ctx.saved_tensors
+        return torch.where(y > 0, gradient, LEAK * gradient)
+
+
 def activated(layer: Pointwise, x: Tensor) -> Tensor:
     """``relu(layer(x))``, with the ReLU on the flat rows.
 
     Behind a reshape the compiler keeps the ReLU's mask in a transposed layout, which costs more
     than the matrix product.
     """
-    rows = F.relu(layer(x.reshape(-1, x.shape[-1])))
+    rows: Tensor = Rectified.apply(layer(x.reshape(-1, x.shape[-1])))  # type: ignore[no-untyped-call]
     return rows.view(*x.shape[:-1], -1)
 
 
