@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeae_export.networks.photo import PhotoCodec
 
 LEAST_SHARE = 1e-3  # of all places, where a unit is on; below, it says next to nothing
+FLAT = 1e-4  # of the largest mean; a spread below is that of rounding
 LEAST_SPREAD = 0.1  # of the widest channel's; narrower ones are not blown up further
 
 
@@ -71,12 +72,13 @@ def _renew(block: Block, rows: Tensor) -> Tensor:
     """Renew the units of ``block`` that are dead on its inputs ``rows`` [n, C]; return which."""
     expand, project = block.expand, block.project
     dead: Tensor = (expand(rows) > 0).float().mean(dim=0) < LEAST_SHARE
-    if not dead.any():
-        return dead
     middle = rows.mean(dim=0)
     centred = rows - middle
     spread = centred.std(dim=0)
-    spread = spread.clamp(min=LEAST_SPREAD * float(spread.max()))
+    widest = float(spread.max())
+    if not dead.any() or widest <= FLAT * float(middle.abs().max()):
+        return torch.zeros_like(dead)
+    spread = spread.clamp(min=LEAST_SPREAD * widest)
     directions = torch.randn(int(dead.sum()), len(middle), device=rows.device) / spread
     directions /= (centred @ directions.T).std(dim=0)[:, None]
     expand.weight[dead] = directions

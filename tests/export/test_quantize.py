@@ -499,6 +499,21 @@ def test_layers_stay_float_by_what_they_gain_for_their_time() -> None:
     assert found.with_float["encoder"]["slow"] == pytest.approx(0.7)
 
 
+def test_what_a_layer_gains_is_measured_again_behind_each_choice() -> None:
+    left = {"": 3.0, "a": 1.5, "b": 2.7, "c": 2.9, "ab": 1.4, "ac": 0.7}  # of those in float
+
+    @dataclass(frozen=True, eq=False)
+    class Masking(Additive):
+        def measured(self, floats: Sequence[str]) -> float:
+            return left["".join(floats)]
+
+    plain = additive(dict.fromkeys("abc", 1.0), ())
+    found = choose({"encoder": Masking(plain.prepared, plain.cost)}, 1.0, ignored)
+    assert found.floats == {"encoder": ("a", "c")}
+    assert found.costs == {"encoder": 0.7}
+    assert found.with_float == {"encoder": {"a": 1.5, "b": 2.7, "c": 2.9}}
+
+
 def test_layers_of_one_kind_stay_float_together() -> None:
     coder = additive({"a0": 0.6, "a1": 0.6, "b": 0.5, "c": 0.1}, ())
     alike = (("a0", "a1"), ("b",), ("c",))

@@ -85,3 +85,15 @@ def test_a_run_from_given_weights_begins_without_dead_units(run: Run, sampler: C
         for of in (dict(other.model.named_parameters()), other.average):
             assert (of[f"codec.{name}.expand.bias"][units] > -1e3).all()
             assert not of[f"codec.{name}.project.weight"][:, units].any()
+
+
+def test_where_all_places_are_alike_nothing_is_new(run: Run, sampler: CropSampler) -> None:
+    codec = run.model.codec
+    block = codec.encoder.blocks8[0]
+    block.depthwise.weight.zero_()
+    block.depthwise.bias.copy_(torch.rand(8) + 0.1234567)
+    before = block.expand.bias.clone()
+    new = revive(codec, torch.from_numpy(sampler.crops(4, 64)).float())
+    assert not new["encoder.blocks8.0.expand.bias"].any()
+    assert torch.equal(block.expand.bias, before)
+    assert all(torch.isfinite(p).all() for p in codec.parameters())

@@ -2,9 +2,9 @@
 
 If all layers in integers cost too much, the linear paths go first: layers between float values on
 both sides, whose noise nothing that follows can hide and which gain least from integers. Then every
-other kind of layers is measured, what the loss becomes if they are float too, and made float one by
-one, those first that gained most for their time, until the loss is within bounds; a kind that gains
-nothing by then stays integer. Sums of a residual stream count as a kind.
+other kind of layers is measured, what the loss becomes if they are float too, and the one that
+gains most for its time is made float; then again, since the noise of one hides what another gains,
+until the loss is within bounds or no kind gains anything. A residual stream's sums are a kind too.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Choice:
 def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Choice:
     """Return the layers that stay float so that the graphs together cost at most ``budget``.
 
-    The costs of the graphs add up. If even all that gain are too few, all of these are float.
+    The costs of the graphs add up. If all that gain are too few, all of these are float.
     """
     floats: dict[str, tuple[str, ...]] = dict.fromkeys(candidates, ())
     all_integer = {name: c.measured(()) for name, c in candidates.items()}
@@ -84,39 +84,44 @@ def choose(candidates: Mapping[str, Candidate], budget: float, show: Show) -> Ch
         costs |= {name: candidates[name].measured(f) for name, f in floats.items() if f}
         show(f"linear paths float: {_sum(costs)}")
     start = dict(costs)
+    measured = {
+        name: _with_each_float(name, c, floats[name], show) for name, c in candidates.items()
+    }
     with_float = {
-        name: _with_each_float(name, c, floats[name], start[name], show)
+        name: {
+            layer: measured[name].get(kind, start[name])
+            for kind in c.prepared.kinds
+            for layer in kind
+        }
         for name, c in candidates.items()
     }
-    gains = {
-        (name, kind): start[name] - with_float[name][kind[0]]
-        for name, c in candidates.items()
-        for kind in c.prepared.kinds
-        if kind[0] not in floats[name]
-    }
-    while gains and sum(costs.values()) > MARGIN * budget:
-        name, kind = max(
-            gains,
-            key=lambda of: gains[of] / candidates[of[0]].extra_time(floats[of[0]], of[1]),
-        )
-        del gains[name, kind]
-        trial = candidates[name].measured((*floats[name], *kind))
-        if costs[name] - trial >= SMALLEST_GAIN * budget:
-            costs[name] = trial
-            floats[name] = (*floats[name], *kind)
-            show(f"{name} {_called(kind)} float: {_sum(costs)}")
+    while sum(costs.values()) > MARGIN * budget:
+        worth = {
+            (name, kind): (costs[name] - cost) / candidates[name].extra_time(floats[name], kind)
+            for name, found in measured.items()
+            for kind, cost in found.items()
+            if costs[name] - cost >= SMALLEST_GAIN * budget
+        }
+        if not worth:
+            break
+        name, kind = max(worth, key=worth.__getitem__)
+        costs[name] = measured[name][kind]
+        floats[name] = (*floats[name], *kind)
+        show(f"{name} {_called(kind)} float: {_sum(costs)}")
+        if sum(costs.values()) > MARGIN * budget:
+            measured[name] = _with_each_float(name, candidates[name], floats[name], show)
     return Choice(floats, costs, all_integer, start, with_float)
 
 
 def _with_each_float(
-    name: str, candidate: Candidate, floats: tuple[str, ...], start: float, show: Show
-) -> dict[str, float]:
-    """Return the graph's cost by layer, with its kind in float besides ``floats``."""
-    costs: dict[str, float] = {}
+    name: str, candidate: Candidate, floats: tuple[str, ...], show: Show
+) -> dict[tuple[str, ...], float]:
+    """Return the graph's cost by kind with that in float besides ``floats``."""
+    costs = {}
     for kind in candidate.prepared.kinds:
-        cost = start if kind[0] in floats else candidate.measured((*floats, *kind))
-        costs |= dict.fromkeys(kind, cost)
-        show(f"{name} {_called(kind)} float: {cost:.3f} %")
+        if kind[0] not in floats:
+            costs[kind] = candidate.measured((*floats, *kind))
+            show(f"{name} {_called(kind)} float: {costs[kind]:.3f} %")
     return costs
 
 
