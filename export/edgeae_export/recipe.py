@@ -43,7 +43,6 @@ class Recipe:
     seed: int
     border_weight: float = 0.0  # of the error at block borders in smooth places, beside the rest
     structure_share: float = 0.0  # of MS-SSIM in the error, the rest is the squared error
-    encoder_rate: float = 1.0  # learning rate of the encoder's deep path over that of the others
     network: str = "photo"
 
     def __post_init__(self) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from edgeae_export.recipe import Recipe
 
 LINEAR = (".linear", ".linear_overlap", ".linear_bias", ".linear_step")
-ENCODER = "codec.encoder."
 LOSS_MOMENTUM = 0.98  # of the running mean of each anchor's loss
 AVERAGE_EVERY = 8  # steps
 BETAS = (0.95, 0.95)
@@ -49,18 +48,14 @@ class Run:
         named = list(self.model.named_parameters())
         self.owners = processes.divide([_work(name, parameter) for name, parameter in named])
         own = [pair for pair, owner in zip(named, self.owners, strict=True) if self._owns(owner)]
-        groups: dict[tuple[float, int], list[Tensor]] = {}
-        for name, parameter in own:
-            groups.setdefault(_pace(name, recipe), []).append(parameter)
-        self.optimizer = SOAP(
-            [
-                {"params": parameters, "scale": scale, "max_precondition_dim": side}
-                for (scale, side), parameters in groups.items()
-            ],
-            lr=1.0,
-            betas=BETAS,
-            weight_decay=0.0,
-        )
+        linear = [p for k, p in own if k.endswith(LINEAR)]
+        others = [p for k, p in own if not k.endswith(LINEAR)]
+        scale = recipe.linear_learning_rate / recipe.learning_rate
+        groups = [
+            {"params": others, "scale": 1.0, "max_precondition_dim": PRECONDITIONED},
+            {"params": linear, "scale": scale, "max_precondition_dim": 1},
+        ]
+        self.optimizer = SOAP(groups, lr=1.0, betas=BETAS, weight_decay=0.0)
         self.mean_loss = torch.zeros(ANCHORS, device=device)
         self.progress = Progress(step=0, seconds=0.0, megapixels=0.0)
 
@@ -152,13 +147,6 @@ class Run:
         }
         for group in self.optimizer.param_groups:
             group["step"] = checkpoint.progress.step
-
-
-def _pace(name: str, recipe: Recipe) -> tuple[float, int]:
-    """Return a parameter's share of the learning rate, and its longest side with a basis."""
-    if name.endswith(LINEAR):
-        return recipe.linear_learning_rate / recipe.learning_rate, 1
-    return (recipe.encoder_rate if name.startswith(ENCODER) else 1.0), PRECONDITIONED
 
 
 def _work(name: str, parameter: Tensor) -> float:

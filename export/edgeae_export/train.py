@@ -25,7 +25,6 @@ from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
 from edgeae_export.processes import Processes
-from edgeae_export.revival import revive
 from edgeae_export.starts import origin
 from edgeae_export.state import AVERAGE_EVERY, Run
 from edgeae_export.tuning import Tuning
@@ -45,7 +44,6 @@ GRADIENT_NORM = 1.0
 LOG_EVERY = 20  # steps
 CONTEXT = {"codec.hyper_decoder.mean.linear_step", "codec.hyper_decoder.scale.tail_step"}
 CONTEXT_CROPS = 64
-REVIVAL_CROPS = 64
 PLAIN = Tuning()
 RANGES_SEED = 2**31  # apart from those of the crops that are trained on
 
@@ -179,12 +177,6 @@ def start_from(init: Checkpoint[Recipe], run: Run, sampler: CropSampler) -> None
         init = grown(init, run.recipe, sampler)
     if CONTEXT & run.adopt(init):
         start_context(run, sampler)
-    crops = torch.from_numpy(sampler.crops(REVIVAL_CROPS, run.recipe.crop)).float()
-    new = revive(run.model.codec, crops.to(run.mean_loss.device))
-    for name, parameter in run.model.codec.named_parameters():
-        if name in new:
-            average = run.average[f"codec.{name}"]
-            average.copy_(torch.where(new[name], parameter.detach(), average))
 
 
 def start_context(run: Run, sampler: CropSampler) -> None:

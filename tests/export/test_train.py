@@ -70,22 +70,6 @@ def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
     assert at(100, 1.0) == 0.0
 
 
-def test_linear_paths_and_the_encoder_have_rates_of_their_own() -> None:
-    recipe = replace(Recipe.load(TINY), encoder_rate=0.15)
-    run = Run(recipe, "cpu")
-    names = {id(parameter): name for name, parameter in run.model.named_parameters()}
-    rates = {
-        names[id(p)]: recipe.learning_rate * group["scale"]
-        for group in run.optimizer.param_groups
-        for p in group["params"]
-    }
-    assert rates.keys() == set(names.values())
-    of = {name.removeprefix("codec."): rate for name, rate in rates.items()}
-    assert of["encoder.linear"] == of["decoder.linear_overlap"] == pytest.approx(1e-4)
-    assert of["encoder.blocks8.0.expand.bias"] == of["encoder.tail.weight"] == pytest.approx(1.5e-4)
-    assert of["hyper_encoder.tail.weight"] == of["decoder.blocks8.0.expand.bias"] == 1e-3
-
-
 @pytest.mark.parametrize("batch", [1, 3, 8, 12])
 def test_every_anchor_has_as_many_crops_as_any_other(batch: int) -> None:
     turns = torch.cat([anchors_in_turn(step, batch) for step in range(2 * ANCHORS)])
