@@ -26,7 +26,7 @@ def build(folder: Path) -> Path | None:
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary, LIBRARY)
         sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
-        command = [*_compiler(), "-O3", "-shared", "-fPIC", *sources, "-o", str(made)]
+        command = [*compiler(), "-O3", "-shared", "-fPIC", *sources, "-o", str(made)]
         try:
             subprocess.run(command, capture_output=True, check=True, timeout=_TIMEOUT_S)  # noqa: S603 the system's compiler
             data = made.read_bytes()
@@ -38,7 +38,7 @@ def build(folder: Path) -> Path | None:
     return target
 
 
-def _compiler() -> list[str]:
+def compiler() -> list[str]:
     """Return the command of CC, or of the compiler that Python was built with, or cc."""
     built_with = (sysconfig.get_config_var("CC") or "cc").split()[0]
     return shlex.split(os.environ.get("CC", "")) or [built_with]
@@ -48,7 +48,7 @@ def main() -> None:
     """Build the library beside its sources."""
     built = build(SOURCES)
     if built is None:
-        raise SystemExit(f"no C compiler that works ({_compiler()[0]}); numpy decodes the same")
+        raise SystemExit(f"no C compiler that works ({compiler()[0]}); numpy decodes the same")
     sys.stdout.write(f"{built}\n")
 
 
