@@ -67,14 +67,14 @@ def choose_spots(height: int, width: int, stride: int, multiple: int) -> Spots |
 
 
 def large_spots(height: int, width: int, stride: int, multiple: int) -> Spots | None:
-    """Return spots of half a megapixel in all; None of a picture narrower than ``multiple``.
+    """Return spots of half a megapixel in all; None of a picture too narrow for any.
 
     Their corners are multiples of ``multiple``: hyper-latents can be cut out as well.
     """
     side = min(_LARGE_SIDE, height, width) // multiple * multiple
-    if not side:
-        return None
     margin = -(-_MARGIN // stride) * stride
+    if side <= 2 * margin:
+        return None
     return _spread(height, width, LARGE_PIXELS // side**2, side, multiple, margin)
 
 

@@ -141,7 +141,9 @@ class Trials:
         def predict(known: Mapping[int, float]) -> Forecast:
             return corrected(curve, known)
 
+        excess = 1.0  # of a file over its costs, the largest so far
         while True:
+            window = size_window(limit_bytes / excess)
             quality, value = search(measure, predict, window, points)
             coded, file = _written(write, quality, self.coded(quality, self.effort), limit_bytes)
             if len(file) <= limit_bytes:
@@ -152,7 +154,7 @@ class Trials:
                     f"{len(file)} bytes, {fixed_bytes} of them beside the latents; "
                     f"make the picture smaller, or ask for {len(file)} bytes"
                 )
-            window = Window(window.low, window.aim, value - math.log(len(file) / limit_bytes))
+            excess = max(excess, len(file) / math.exp(value))
 
     def reach_psnr(self, target_db: float, pixels: NDArray[np.uint8], render: Render) -> Reached:
         """Return the quality with a PSNR within 0.1 dB of ``target_db``.

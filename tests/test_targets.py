@@ -19,11 +19,12 @@ from edgeae import BoundError, Codec, TargetBpp, TargetPsnr, TargetSize
 from edgeae.cli.app import app
 from edgeae.cli.sizes import parse_bytes
 from edgeae.container import Container, fixed_bytes
+from edgeae.entropy.rans import payload_bits
 from edgeae.forecast import TYPICAL_ERROR
 from edgeae.images.files import picture_from_array
 from edgeae.metrics import psnr_db
 from edgeae.npy import latents_from_npy, latents_to_npy
-from edgeae.spots import choose_spots
+from edgeae.spots import choose_spots, large_spots
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,16 @@ def test_files_are_never_above_the_target_and_within_three_percent(
         if len(data) < 0.97 * limit:
             quality = edgeae.probe(data).quality / 100
             assert len(codec.compress(large, quality + 0.01)) > limit
+
+
+@pytest.mark.parametrize("share", [0.9, 1.1])
+def test_search_ends_where_costs_are_misjudged(
+    codec: Codec, large: NDArray[np.uint8], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = len(codec.compress(large, 50))
+    monkeypatch.setattr("edgeae.trials.payload_bits", lambda parts: share * payload_bits(parts))
+    for size in (limit, limit + 3):
+        assert 0.85 * size < len(codec.compress(large, TargetSize(size))) <= size
 
 
 @pytest.mark.parametrize("effort", [0, 1, 2])
@@ -193,6 +204,14 @@ def test_latents_for_a_target_are_those_of_the_file(codec: Codec, large: NDArray
     target = TargetSize(len(codec.compress(large, 50)))
     latents = latents_from_npy(latents_to_npy(codec.encode(large, target)))
     assert codec.to_bytes(latents) == codec.compress(large, target)
+
+
+@pytest.mark.parametrize("shortest", [63, 64, 65, 128])
+@pytest.mark.parametrize("stride", [16, 32])
+def test_large_spots_have_an_inside(shortest: int, stride: int) -> None:
+    spots = large_spots(shortest, 10_000, stride, 64)
+    assert spots is None or spots.inside.side > 0
+    assert (spots is None) == (shortest < 64 or (stride == 32 and shortest < 128))
 
 
 def test_spots_of_a_mosaic_are_those_of_the_picture() -> None:
