@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from edgeae.entropy.scalar import ScalarDecoder
 from edgeae.entropy.tables import ScaleTables
 from edgeae.kernel.build import SOURCES, build
 from edgeae.kernel.library import load
+
+ARRAYS = ("slots", "starts", "entries")  # of tables, as the kernel takes them
 
 
 def test_without_a_compiler_nothing_is_built(
@@ -64,6 +68,35 @@ def test_files_of_either_machine_decode_on_the_other(
         monkeypatch.setattr(lanes, "kernel", lambda library=library: library)
         decoder = Decoder(*payloads["kernel"])
         assert (decoder.decode(part.indexes, tables, last=True) == symbols).all()
+
+
+@pytest.mark.usefixtures("c_compiler")
+def test_arrays_of_tables_outlive_those_that_another_thread_puts_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build(tmp_path)
+    assert built is not None
+    library = load(built)
+    tables = ScaleTables((np.array([8192, 8192]), np.array([15000, 1000, 384])))
+
+    class Late:
+        """The library as it is if another thread is between our look at the tables and C's."""
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*arguments: int) -> int:
+                seen = [ref(vars(tables).pop(key)) for key in ARRAYS if key in vars(tables)]
+                assert seen
+                assert all(array() is not None for array in seen)
+                done: int = getattr(library, name)(*arguments)
+                return done
+
+            return call
+
+    monkeypatch.setattr(lanes, "kernel", Late)
+    symbols = np.random.default_rng(0).integers(-9, 10, 500)
+    part = Section(symbols, np.ones(symbols.size, np.uint8), tables)
+    decoder = Decoder(*encode([part]))
+    assert (decoder.decode(part.indexes, tables, last=True) == symbols).all()
 
 
 def test_numpy_takes_rows_of_many_lanes_and_the_loop_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,10 @@ class KernelEncoder:
         """Take one list of symbols, given by their positions in the flat tables."""
         flat = np.ascontiguousarray(positions, np.int32)
         words = np.empty(flat.size, np.uint16)  # each symbol emits at most one
+        entries = tables.entries  # held: another thread may put its own in their place
         first = self._push(
             *(self.states.ctypes.data, self.states.size, flat.ctypes.data, flat.size),
-            *(tables.entries.ctypes.data, tables.precision, words.ctypes.data, words.size),
+            *(entries.ctypes.data, tables.precision, words.ctypes.data, words.size),
         )
         self._words.append(words[first:].copy())
 
@@ -75,9 +76,11 @@ class KernelDecoder:
         """
         chosen = np.ascontiguousarray(rows, np.uint16)
         symbols = np.empty(chosen.size, np.uint8)
+        # Held: another thread may put its own in their place.
+        slots, starts, entries = tables.slots, tables.starts, tables.entries
         read = self._pull(
             *(self._states.ctypes.data, self._states.size, chosen.ctypes.data, chosen.size),
-            *(tables.slots.ctypes.data, tables.starts.ctypes.data, tables.entries.ctypes.data),
+            *(slots.ctypes.data, starts.ctypes.data, entries.ctypes.data),
             *(tables.precision, self._words.ctypes.data, self._words.size, self.words_read),
             symbols.ctypes.data,
         )

@@ -33,7 +33,9 @@ __all__ = ["ChannelTables", "Decoder", "ScaleTables", "Section", "encode", "payl
 
 RADIX = 1 << 16  # a word; states stay in RADIX..RADIX**2 - 1
 MAX_LANES_LOG2 = 10
-BYTES_PER_LANE = 128  # a lane costs half a byte: at most 0.4 %
+SEED_BITS = 16  # of a lane's first state; those that the last section does not have are lost
+LANE_BITS = 4  # what a lane costs beside that, about
+BYTES_PER_LANE = 128  # so lanes with seeds cost at most 0.4 %
 SYMBOLS_PER_LANE = 2048  # or as many as keep the rows few where symbols are nearly free
 BLOCK = 1 << 20  # symbols that are looked at once: some 32 MB; a multiple of the lanes
 HEAD_BITS = 4  # width of a state's high half, for each lane
@@ -70,7 +72,7 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
     sections : sequence of Section
         At least one, in the order of decoding; empty sections are allowed anywhere.
     lanes_log2 : int, optional
-        0..10; by default a number that costs at most 0.4 % of the size and decodes fast.
+        0..10; by default a number that decodes fast and seldom costs more than 0.4 % of the size.
 
     Raises
     ------
@@ -84,7 +86,8 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
         lanes_log2 = MAX_LANES_LOG2
     elif lanes_log2 is None:
         parts = [_part(section) for section in sections]
-        lanes_log2 = _lanes_log2(parts)
+        cost_bits = sum(part.cost_bits for part in parts)
+        lanes_log2 = _lanes_log2(cost_bits, sum(part.symbols.size for part in parts))
     if not 0 <= lanes_log2 <= MAX_LANES_LOG2:
         raise ValueError(f"lanes_log2: {lanes_log2} is not in 0..{MAX_LANES_LOG2}")
     lanes = 1 << lanes_log2
@@ -105,9 +108,9 @@ def encode(sections: Sequence[Section], *, lanes_log2: int | None = None) -> tup
 
 def _begin(part: _Part, lanes: int) -> tuple[LaneEncoder, NDArray[np.uint8]]:
     """Return the coder, seeded by the last bypass bits and given the last part; the other bits."""
-    seeded = min(part.bypass.size, 16 * lanes)
+    seeded = min(part.bypass.size, SEED_BITS * lanes)
     rest = part.bypass.size - seeded
-    seed = np.zeros(16 * lanes, np.uint8)
+    seed = np.zeros(SEED_BITS * lanes, np.uint8)
     seed[:seeded] = part.bypass[rest:]
     states = RADIX + np.packbits(seed).view(">u2").astype(np.uint32)
     capacity = part.symbols.size + part.classes.size
@@ -123,12 +126,15 @@ def _push(part: _Part, coder: LaneEncoder) -> NDArray[np.uint8]:
 
 
 def payload_bits(sections: Sequence[Section]) -> float:
-    """Return about what `encode` would write: the tables' costs, and half a byte a lane."""
-    if _takes_all_lanes(sections):
-        cost_bits = sum(section.cost_bits for section in sections)
-        return cost_bits + 4 * (1 << MAX_LANES_LOG2)
-    parts = [_part(section) for section in sections]
-    return sum(part.cost_bits for part in parts) + 4 * (1 << _lanes_log2(parts))
+    """Return about what `encode` would write: the tables' costs, and those of the lanes."""
+    cost_bits, symbols, seed_bits = 0.0, 0, 0
+    for section in sections:
+        part = _part(section)  # one at a time: many symbols take much memory as lists
+        cost_bits += part.cost_bits
+        symbols += part.symbols.size
+        seed_bits = part.bypass.size  # of the last one
+    lanes = 1 << _lanes_log2(cost_bits, symbols)
+    return cost_bits + LANE_BITS * lanes + max(0, SEED_BITS * lanes - seed_bits)
 
 
 class Decoder:
@@ -250,7 +256,7 @@ class Decoder:
         return symbols[:count]
 
     def _bypass(self, count: int, *, last: bool) -> NDArray[np.uint8]:
-        seeded = min(count, 16 * self._lanes.states.size) if last else 0
+        seeded = min(count, SEED_BITS * self._lanes.states.size) if last else 0
         bits = self._tail.read(count - seeded)
         used = 2 * self._lanes.words_read + self._tail.bytes_read
         if used > self._size or (last and used < self._size):
@@ -350,8 +356,7 @@ def _takes_all_lanes(sections: Sequence[Section]) -> bool:
     return False
 
 
-def _lanes_log2(parts: Sequence[_Part]) -> int:
-    size_bytes = sum(part.cost_bits for part in parts) / 8
-    symbols = sum(part.symbols.size for part in parts)
-    wanted = min(1 << MAX_LANES_LOG2, max(size_bytes / BYTES_PER_LANE, symbols / SYMBOLS_PER_LANE))
+def _lanes_log2(cost_bits: float, symbols: int) -> int:
+    wanted = max(cost_bits / (8 * BYTES_PER_LANE), symbols / SYMBOLS_PER_LANE)
+    wanted = min(1 << MAX_LANES_LOG2, wanted)
     return int(wanted).bit_length() - 1 if wanted >= ROW_LANES else 0
