@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeae.batches import windows_of
-from edgeae.errors import BundleError
+from edgeae.errors import BundleError, GraphError
 from edgeae.transforms import ONE_QUALITY
 
 if TYPE_CHECKING:
@@ -54,8 +54,22 @@ class Autoencoder:
             yield from self._transforms.restore(window)
 
     def generate(self, latents: NDArray[np.float32]) -> NDArray[Any]:
-        """Return the decoder's output for latents (n, C, h, w); errors are of `check_plain`."""
+        """Return the decoder's output for latents (n, C, h, w).
+
+        Raises
+        ------
+        BundleError
+            As of `check_plain`.
+        GraphError
+            The latents are of another shape.
+        """
         self.check_plain()
+        channels = self._manifest.latent_channels
+        if latents.ndim != 4 or latents.shape[1] != channels or not len(latents):
+            raise GraphError(
+                f"latents of {latents.shape}: bundle {self._manifest.name} decodes "
+                f"(n, {channels}, h, w) of at least one picture"
+            )
         y_hat = np.asarray(latents / self._units, np.float32)
         level = np.asarray(ONE_QUALITY, np.float32)
         values = math.prod(self._manifest.fixed_size or y_hat.shape[2:])

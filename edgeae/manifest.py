@@ -30,7 +30,7 @@ _MAX_CHANNELS = 4096
 _MAX_KNOWN_ANSWER = 1 << 16  # elements of z; the check runs whenever a session is made
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CODING_ID = re.compile(r"[0-9a-f]{16}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of bundles and of their files: no folders
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of bundles and of their files: no folders
 _NULL_OR_LIST = ("size", "shape", "latent_size", "latent_step")
 
 
@@ -91,7 +91,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_int("format", self.format, FORMAT, FORMAT)
-        _check_match("name", self.name, _NAME)
+        _check_match("name", self.name, NAME)
         _check_type("description", self.description, str)
         _check_type("latent_space", self.latent_space, str)
         if self.input not in (inputs := [*sorted(INPUT_CHANNELS), ARRAY]):
@@ -103,7 +103,7 @@ class Manifest:
         if not (isinstance(self.files, Mapping) and isinstance(self.training, Mapping)):
             raise TypeError("files and training must be objects")
         for name, digest in self.files.items():
-            _check_match("file name", name, _NAME)
+            _check_match("file name", name, NAME)
             _check_match(f"SHA-256 of {name}", digest, _SHA256)
         for point in self.rate_distortion:
             _check_point(point)
@@ -231,7 +231,7 @@ class Manifest:
             points = _tuple("rate_distortion", record["rate_distortion"])
             record["rate_distortion"] = tuple(_tuple("rate_distortion", p) for p in points)
             return cls(**record)  # type: ignore[arg-type]  # checked by __post_init__
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise BundleError(
                 f"manifest.json: {error}; export the bundle again, or upgrade edgeae if it is newer"
             ) from error

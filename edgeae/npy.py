@@ -205,7 +205,10 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _legal(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     return all(name in shapes for name in _ARRAYS) and all(
-        name in _SHAPED and len(shape) == _SHAPED[name][1] for name, shape in shapes.items()
+        name in _SHAPED
+        and len(shape) == _SHAPED[name][1]
+        and shape.count(0) in (0, len(shape))  # beside one 0 the others may be of any size
+        for name, shape in shapes.items()
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgeae.colours import decode_colours
 from edgeae.container import Container, Header
 from edgeae.correction import decode_weights, encode_weights
@@ -18,7 +20,6 @@ from edgeae.latents import Latents, symbols_crc
 from edgeae.planes import decode_plane, encode_plane
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edgeae.bundle import Bundle
@@ -150,7 +151,8 @@ def restore(latents: Latents, bundle: Bundle, prior: Prior, input: Input) -> Cod
     BundleError
         The latents were made with another bundle.
     ContainerError
-        Their shapes do not fit the size of the picture.
+        Their shapes do not fit the size of the picture, or a symbol is not 0 where the scale index
+        says so.
     """
     check_coding_id(latents.coding_id, bundle)
     input.check(latents.height, latents.width, latents.mode)
@@ -161,7 +163,14 @@ def restore(latents: Latents, bundle: Bundle, prior: Prior, input: Input) -> Cod
             f"symbols and z are {found}, a picture of {latents.width}x{latents.height} has "
             f"{expected}; the latents were altered"
         )
-    return prior.restore(latents.symbols, latents.z)
+    coded = prior.restore(latents.symbols, latents.z)
+    for section in coded.sections:
+        in_file = section.symbols[section.tables.coded(section.indexes)]
+        if np.count_nonzero(in_file) != np.count_nonzero(section.symbols):
+            raise ContainerError(
+                "a symbol is not 0 where scale index 0 stands for 0; the latents were altered"
+            )
+    return coded
 
 
 def _alpha(container: Container) -> NDArray[np.uint8] | None:

@@ -193,6 +193,22 @@ def test_hostile_shape_allocates_nothing() -> None:
         read_array(io.BytesIO(data), max_values=1000)
 
 
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        (b"{'descr': (", b""),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -5), }", bytes(20)),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", bytes(4)),
+    ],
+)
+def test_hostile_header_is_an_image_error(header: bytes, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    size = (len(header) + 1).to_bytes(2, "little")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + size + header + b"\n" + data)
+    with path.open("rb") as file, pytest.raises(ImageError):
+        read_array(file)
+
+
 @pytest.mark.parametrize("array", [np.arange(6), np.zeros((2, 2), complex), np.float32(1.0)])
 def test_npy_of_other_numbers_is_an_image_error(array: NDArray[np.generic]) -> None:
     file = io.BytesIO()

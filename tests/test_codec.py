@@ -114,12 +114,6 @@ def test_empty_metadata_is_no_metadata(codec: Codec, photo: NDArray[np.uint8]) -
     assert decoded.icc is decoded.exif is None
 
 
-def test_symbols_where_the_index_is_zero_are_zero(codec: Codec, photo: NDArray[np.uint8]) -> None:
-    coded = codec.reach(picture_from_array(photo), 20.0).coded
-    for section in coded.sections[1:]:
-        assert not section.symbols[section.indexes == 0].any()
-
-
 def test_higher_quality_is_larger_and_the_steps_number_the_masks(
     codec: Codec, photo: NDArray[np.uint8]
 ) -> None:

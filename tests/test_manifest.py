@@ -128,6 +128,7 @@ def test_deeply_nested_text_raises_bundle_error() -> None:
         ({"coding_id": "0123456789ABCDEF"}, "coding_id '0123456789ABCDEF'"),
         ({"rate_distortion": [[50, 0.3]]}, "is not three finite numbers"),
         ({"rate_distortion": [[50, 0.3, float("nan")]]}, "is not three finite numbers"),
+        ({"rate_distortion": [[50, 0.3, 10**400]]}, "too large"),
     ],
 )
 def test_message_names_what_is_wrong(change: dict[str, object], message: str) -> None:

@@ -191,6 +191,12 @@ def test_generated_pictures_do_not_depend_on_their_number(vae: Codec) -> None:
     assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 1, 1), (3, 5, 1, 1), (0, 4, 1, 1), (4, 1, 1)])
+def test_latents_of_another_shape_are_a_graph_error(vae: Codec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(GraphError, match=r"decodes \(n, 4, h, w\)"):
+        vae.generate(np.zeros(shape, np.float32))
+
+
 def test_manifests_of_the_made_bundles_are_what_they_say(vae: Codec, filters: Codec) -> None:
     assert (vae.bundle.manifest.prior, vae.takes_batches) == ("normal", True)
     assert filters.bundle.manifest == dataclasses.replace(filters.bundle.manifest, halo=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 import edgeae
 from edgeae.bundle import Bundle, find_bundle
 from edgeae.cli.app import app
-from edgeae.errors import BundleError
+from edgeae.errors import BundleError, ContainerError
+from edgeae.images.picture import picture_from_array
 from edgeae.inputs import picture_in
+from edgeae.masks import scatter
 from edgeae.metrics import ms_ssim, psnr_db
 
 CAT = Path(__file__).parents[1] / "docs" / "pictures" / "cat.png"
@@ -77,6 +80,24 @@ def test_denoiser_takes_most_of_the_noise_in_either_precision() -> None:
         found[precision] = psnr_db(clean, picture_in(restored).pixels)
     assert found["fp32"] > psnr_db(clean, noisy) + 8
     assert found["int8"] > found["fp32"] - 0.2
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+def test_symbols_with_scale_index_zero_are_zero_and_no_others_are_taken(effort: int) -> None:
+    (codec,) = _codecs("photo")
+    encoding = codec.reach(picture_from_array(_cat()[:64, :64]), 0.0, effort=effort)
+    for section in encoding.coded.sections[1:]:
+        assert (section.indexes == 0).any()
+        assert not section.symbols[section.indexes == 0].any()
+    last = encoding.coded.sections[-1]  # no other symbols hang on these
+    values = last.symbols.copy()
+    values[np.flatnonzero(last.indexes == 0)[0]] = 1
+    symbols = encoding.latents.symbols.copy()
+    scatter(symbols, codec.bundle.masks[-1], values)
+    latents = dataclasses.replace(encoding.latents, symbols=symbols)
+    for use in (codec.decode, codec.to_bytes):
+        with pytest.raises(ContainerError, match="not 0 where scale index 0"):
+            use(latents)
 
 
 def test_small_photo_bundle_is_nearly_as_good() -> None:
