@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from export.made_pictures import made_picture
+from export.recipes import photo_recipe
 from numpy.typing import NDArray
 
 from edgeae_export import klt
@@ -36,7 +37,7 @@ LABEL = Label(
     latent_space="tiny-1",
 )
 RECIPE = replace(
-    Recipe.load(str(Path(__file__).parent / "export" / "tiny.toml")),
+    photo_recipe(),
     overlap=1,  # each component here is 14 kB of the file
     learning_rate=2e-3,
     averaging=0.98,

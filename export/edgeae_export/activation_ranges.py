@@ -43,6 +43,7 @@ class ActivationRanges:
         self.crop = crop
         self.processes = processes
         self.groups = quantize_trunks(model.codec)
+        model.to(model.codec.masks.device)  # the new quantizers as well
         self.quantizers = [m for m in model.modules() if isinstance(m, ActivationQuantizer)]
         self.batches = 0
 

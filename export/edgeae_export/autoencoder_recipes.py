@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from edgeae_export.recipe_ranges import COUNT, POSITIVE, SHARE, check_ranges
+
+SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the fall that is left -> of the rate
+    "linear": lambda left: left,
+    "cosine": lambda left: 0.5 - 0.5 * math.cos(math.pi * left),
+}
+_RANGES = {
+    **dict.fromkeys(("height", "width", "batch", "warmup_steps"), COUNT),
+    **dict.fromkeys(("epochs", "learning_rate"), POSITIVE),
+    "decay": SHARE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +33,14 @@ class AutoencoderRecipe:
     learning_rate: float
     warmup_steps: int
     decay: float  # share of the run, at its end, in which the learning rate falls to zero
-    schedule: str  # how it falls: a key of ``edgeae_export.train_autoencoder.SCHEDULES``
+    schedule: str  # how it falls: a key of `SCHEDULES`
     averaging: float  # decay of the weight average per step; 0: the weights themselves
     seed: int
 
     def __post_init__(self) -> None:
+        check_ranges(self, _RANGES)
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is none of {', '.join(SCHEDULES)}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}, not 1 (grey) or 3 (RGB)")
         if not 0 <= self.averaging < 1:
@@ -102,6 +119,11 @@ class DenoiseRecipe(AutoencoderRecipe):
     def __post_init__(self) -> None:
         super(DenoiseRecipe, self).__post_init__()
         self.must_divide(4)
+        if self.network == "denoise-photo" and (self.channels != 3 or self.height != self.width):
+            raise ValueError(
+                f"{self.height}x{self.width} of {self.channels} channels; photos are in RGB, and "
+                "their crops squares"
+            )
         if self.latents < 16 * self.channels:
             raise ValueError(f"latents is {self.latents}, below 16 x {self.channels} channels")
         if self.jpeg_share + self.patch_share > 1:

@@ -68,13 +68,14 @@ class Run:
                 f"checkpoint of recipe {checkpoint.recipe.name}: its weights do not fit recipe "
                 f"{self.recipe.name}; train with the recipe it was made with"
             )
+        step = checkpoint.progress.step
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(groups["model"][name])
                 self.average[name].copy_(groups["average"][name])
                 if name in groups["first"]:
                     self.optimizer.state[parameter] = {
-                        "step": torch.tensor(float(checkpoint.progress.step)),
+                        "step": torch.tensor(float(step), device=parameter.device),
                         "exp_avg": _like(groups["first"][name], parameter),
                         "exp_avg_sq": _like(groups["second"][name], parameter),
                     }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeae_export.extra import export_extra
+from edgeae_export.extra import export_command, export_extra
 
 
 def average(
@@ -39,4 +39,4 @@ def average(
             raise OutputError(f"{out}: exists; remove it, or choose another file")
         shares = share or [1 / len(starts)] * len(starts)
         run([load_start(start) for start in starts], shares).save(out)
-    typer.echo(f"{out}: export it with: edgeae export {out} -o bundle/", err=True)
+    typer.echo(f"{out}: export it with: {export_command(out)}", err=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from edgeae.errors import BundleError
+from edgeae.errors import BundleError, OutputError
 from edgeae_export.recipe_table import recipe_of
 
 if TYPE_CHECKING:
@@ -52,17 +53,28 @@ class Checkpoint(Generic[R]):
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
     def save(self, path: Path) -> None:
-        """Write a sibling, flush it to the disk, and put it in place of ``path``."""
+        """Write a sibling, flush it to the disk, and put it in place of ``path``.
+
+        Raises
+        ------
+        OutputError
+            The machine refuses to write; what was at ``path`` is still there.
+        """
         metadata = {
             "recipe": json.dumps(asdict(self.recipe)),
             "progress": json.dumps(asdict(self.progress)),
             "history": json.dumps(self.history),
         }
         partial = path.with_name(path.name + ".partial")
-        save_file({k: v.contiguous() for k, v in self.tensors.items()}, partial, metadata)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            save_file({k: v.contiguous() for k, v in self.tensors.items()}, partial, metadata)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except (OSError, SafetensorError) as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise OutputError(f"{path}: cannot be written ({error})") from error
 
     @staticmethod
     def load(path: Path) -> Checkpoint[Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeae.errors import BoundError, BundleError, OutputError
-from edgeae_export.extra import export_extra
+from edgeae_export.extra import export_command, export_extra
 
 if TYPE_CHECKING:
     from edgeae_export.checkpoint import Checkpoint
@@ -31,8 +31,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A recipe of the package (photo-s, photo-m, photo-vivid, conv-ae, vae, denoise, "
-            "denoise-photo) or a .toml file."
+            help="A recipe of the package (photo-s, photo-m, photo-l, photo-vivid, conv-ae, vae, "
+            "vae-color, denoise, denoise-photo) or a .toml file."
         ),
     ] = "photo-m",
     minutes: Annotated[
@@ -118,7 +118,7 @@ def train(
                 ),
             )
         if is_first():
-            typer.echo(f"{path}: export it with: edgeae export {path} -o bundle/", err=True)
+            typer.echo(f"{path}: export it with: {export_command(path)}", err=True)
 
 
 def _with(recipe: AnyRecipe, key: str, value: float | None) -> AnyRecipe:

@@ -32,6 +32,7 @@ from edgeae_export.rate_distortion import PhotoModel
 from edgeae_export.read_weights import weights_of
 from edgeae_export.write_bundle import (
     Contents,
+    check_name,
     check_new,
     new_folder,
     write_contents,
@@ -88,15 +89,17 @@ def export(
     BundleError
         The checkpoint's tensors do not fit its recipe.
     BoundError
-        A partial sum of the scale path may reach 2**24, a network sees farther than the halo, a
-        graph departs from its network, or the hyper-decoder is not that of ``entropy_of``.
+        The name is none, a partial sum of the scale path may reach 2**24, a network sees farther
+        than the halo, a graph departs from its network, or the hyper-decoder is not that of
+        ``entropy_of``.
     """
     check_new(out)
+    check_name(label.name)
     trained, model = averaged_model(checkpoint), averaged_model(checkpoint)
     graphs = photo_graphs(trained.codec)
     sums = prove_integer_bound(graphs["hyper_decoder"])
     halo = photo_halo(trained.codec.shape)
-    check_halo(graphs, halo)
+    check_halo(graphs, halo, trained.codec.shape.steps)
     model.codec.load_state_dict(weights_of(graphs, model.codec))  # rounded as they are exported
     differences = check_parity(graphs, model.codec, held_out)
     bounds = {f"{name}, largest difference": value for name, value in differences.items()}

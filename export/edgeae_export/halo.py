@@ -37,7 +37,7 @@ def photo_halo(shape: PhotoShape) -> int:
     return max(encoder, decoder)
 
 
-def check_halo(graphs: Mapping[str, ModelProto], halo: int) -> None:
+def check_halo(graphs: Mapping[str, ModelProto], halo: int, steps: int) -> None:
     """Raise BoundError unless a tile of noise with its surroundings is what the whole gives.
 
     Parameters
@@ -46,6 +46,8 @@ def check_halo(graphs: Mapping[str, ModelProto], halo: int) -> None:
         As of `photo_graphs`.
     halo : int
         Of encoder and decoder, in pixels; that of the hyper graphs is `HYPER_HALO`.
+    steps : int
+        In which the latents are coded; the last one is looked at.
     """
     sessions = {name: _session(name, graphs[name]) for name in GRAPHS}
     edge = -(-halo // HYPER_STRIDE) * HYPER_STRIDE + HYPER_STRIDE  # farther than is seen
@@ -73,7 +75,7 @@ def check_halo(graphs: Mapping[str, ModelProto], halo: int) -> None:
     compare("z", _cut(z, kept, HYPER_STRIDE), _cut(part, kept, HYPER_STRIDE, hyper_seen))
 
     symbols = np.rint(scaled).astype(np.int16)
-    step = np.array(1, np.int64)
+    step = np.array(steps - 1, np.int64)
     mean, index = sessions["hyper_decoder"].run(z=z, symbols=symbols, step=step)
     mean_part, index_part = sessions["hyper_decoder"].run(
         z=_cut(z, hyper_seen, HYPER_STRIDE), symbols=_cut(symbols, hyper_seen, STRIDE), step=step

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from edgeae.errors import ImageError
+from edgeae.images.files import read_picture
+from edgeae.images.padding import as_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,10 +58,9 @@ def _decoded(
     pictures = []
     for name, data in files:
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                array = np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ImageError(f"{name}: cannot be decoded ({error}); remove it") from error
+            array = as_rgb(read_picture(io.BytesIO(data)).pixels)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}; remove it") from error
         if min(array.shape[:2]) >= smallest_side:
             pictures.append(array)
     if not pictures:
@@ -77,14 +78,21 @@ def _files(sources: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
             raise ImageError(f"{source}: no such file or folder; check --data and --val")
         paths = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
         for path in paths:
-            if path.suffix.lower() == ".tar":
-                with tarfile.open(path) as tar:
-                    for member in sorted(tar.getmembers(), key=lambda m: m.name):
-                        file = tar.extractfile(member)
-                        if file and Path(member.name).suffix.lower() in SUFFIXES:
-                            yield f"{path}/{member.name}", file.read()
-            elif path.suffix.lower() in SUFFIXES:
-                yield str(path), path.read_bytes()
+            try:
+                if path.suffix.lower() == ".tar":
+                    yield from _members(path)
+                elif path.suffix.lower() in SUFFIXES:
+                    yield str(path), path.read_bytes()
+            except (OSError, tarfile.TarError) as error:
+                raise ImageError(f"{path}: cannot be read ({error}); remove it") from error
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as tar:
+        for member in sorted(tar.getmembers(), key=lambda m: m.name):
+            file = tar.extractfile(member)
+            if file and Path(member.name).suffix.lower() in SUFFIXES:
+                yield f"{path}/{member.name}", file.read()
 
 
 class CropSampler:

@@ -6,11 +6,26 @@ import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from edgeae.errors import BoundError
 from edgeae.metrics import MS_SSIM_MIN_SIDE
-from edgeae_export.networks.photo import ANCHORS, PhotoShape
+from edgeae_export.networks.photo import ANCHORS, ORDERS, PhotoShape
+from edgeae_export.recipe_ranges import COUNT, MAYBE_NONE, POSITIVE, SHARE, check_ranges
+
+SMALLEST_SIDE = 64  # pixels of a crop: one hyper-latent
+_RANGES = {
+    **dict.fromkeys(("latent_channels", "hyper_channels", "width8", "width16"), COUNT),
+    **dict.fromkeys(("overlap", "hyper_width", "context_width", "predicted"), COUNT),
+    **dict.fromkeys(("encoder_blocks8", "encoder_blocks16"), MAYBE_NONE),
+    **dict.fromkeys(("decoder_blocks8", "decoder_blocks16"), MAYBE_NONE),
+    "steps": (min(ORDERS), max(ORDERS)),
+    **dict.fromkeys(("crop", "batch", "warmup_steps"), COUNT),
+    **dict.fromkeys(("learning_rate", "linear_learning_rate", "lambda_min"), POSITIVE),
+    "lambda_ratio": COUNT,
+    **dict.fromkeys(("decay", "averaging", "structure_share"), SHARE),
+    "border_weight": MAYBE_NONE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +61,9 @@ class Recipe:
     network: str = "photo"
 
     def __post_init__(self) -> None:
+        check_ranges(self, _RANGES)
+        if self.crop % SMALLEST_SIDE:
+            raise ValueError(f"crop is {self.crop}, not a multiple of {SMALLEST_SIDE}")
         if self.structure_share > 0 and self.crop < MS_SSIM_MIN_SIDE:
             raise BoundError(
                 f"recipe {self.name}: MS-SSIM needs crops of {MS_SSIM_MIN_SIDE} pixels, not "
@@ -60,21 +78,6 @@ class Recipe:
     def lambdas(self) -> list[float]:
         """Weight of the squared error at each anchor."""
         return [self.lambda_min * self.lambda_ratio**k for k in range(ANCHORS)]
-
-    @classmethod
-    def load(cls, name: str) -> Self:
-        """Read a recipe of the package by its name, or a TOML file by its path.
-
-        Raises
-        ------
-        BoundError
-            No such recipe, or the file has missing or unknown keys.
-        """
-        values, where = recipe_values(name)
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise BoundError(f"{where}: {error}; compare it with one of the package") from error
 
 
 def recipe_values(name: str) -> tuple[dict[str, Any], str]:

@@ -22,6 +22,7 @@ def solve(gram: Tensor, cross: Tensor, ridge: float) -> Tensor:
     ridge : float
         Added to the diagonal, as a share of its mean: what inputs that are alike need.
     """
-    diagonal = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    weights: Tensor = torch.linalg.solve(gram + diagonal.to(gram.device), cross)
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    diagonal = ridge * gram.diagonal().mean() * identity
+    weights: Tensor = torch.linalg.solve(gram + diagonal, cross)
     return weights

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pytorch_optimizer import SOAP
 
+from edgeae.processor import features
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.distortion import Distortion
 from edgeae_export.networks.photo import ANCHORS, PhotoCodec
@@ -160,5 +161,5 @@ def training_dtype(device: str) -> torch.dtype:
     if device == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        native = "avx512_bf16" in features()
     return torch.bfloat16 if native else torch.float32

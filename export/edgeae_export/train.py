@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from edgeae.errors import BundleError
 from edgeae_export import context_start, klt
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.latent_growth import check_latents, grown
@@ -87,7 +88,7 @@ def train(
     ImageError
         Pictures are missing or unreadable.
     BundleError
-        ``resume`` finds a damaged checkpoint.
+        ``resume`` finds a damaged checkpoint, or one of another network.
     BoundError
         ``init`` has more latents than the recipe, or fewer and its entropy networks are frozen.
     """
@@ -113,6 +114,7 @@ def train(
     }
     if resume and path.exists():
         earlier = Checkpoint.load(path)
+        check_resumable(path, earlier, recipe)
         run.adopt(earlier)
         run.progress = earlier.progress
         tuning = tuning.continued(earlier.history)
@@ -171,6 +173,16 @@ def train(
     return path
 
 
+def check_resumable(path: Path, earlier: Checkpoint[Recipe], recipe: Recipe) -> None:
+    """Raise BundleError unless a checkpoint is of the network that the recipe describes."""
+    if earlier.recipe.network != recipe.network or earlier.recipe.shape != recipe.shape:
+        raise BundleError(
+            f"{path}: made with recipe {earlier.recipe.name}, a network of another shape than "
+            f"that of {recipe.name}; name the same --recipe, or start from it with --init and "
+            "another --out"
+        )
+
+
 def start_from(init: Checkpoint[Recipe], run: Run, sampler: CropSampler) -> None:
     """Take the weights of ``init``, and what it lacks from crops: latents, the context's start."""
     if init.recipe.latent_channels < run.recipe.latent_channels:
@@ -211,7 +223,11 @@ def step_once(
     )
     cost, y_bpp, z_bpp, error = compiled(run.model, pixels, position * ANCHOR_STEP, lmbda, noise)
 
-    loss = (cost / run.update_mean_loss(anchors, cost.detach())).mean()
+    costs = torch.zeros(recipe.batch, device=device)  # each process fills in its own
+    costs[processes.rank :: processes.count] = cost.detach() * processes.count
+    processes.average([costs])
+    means = run.update_mean_loss(turn.to(device), costs)[processes.rank :: processes.count]
+    loss = (cost / means).mean()
     run.model.zero_grad(set_to_none=False)
     loss.backward()
     processes.average([p.grad for p in run.model.parameters() if p.grad is not None])

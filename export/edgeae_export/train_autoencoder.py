@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edgeae_export.autoencoder_recipes import SCHEDULES
 from edgeae_export.autoencoder_state import Run
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Log
@@ -55,12 +56,6 @@ class Report:
         """Return what the progress bar shows."""
         losses = "  ".join(f"{name} {value:.5g}" for name, value in self.losses.items())
         return f"epoch {self.epoch:.2f}  {losses}  {self.examples_per_second:.0f}/s"
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "linear": lambda left: left,
-    "cosine": lambda left: 0.5 - 0.5 * math.cos(math.pi * left),
-}
 
 
 def learning_rate(recipe: AutoencoderRecipe, step: int, share: float) -> float:

@@ -19,10 +19,10 @@ from edgeae.bundle import (
     graph_file,
     tables_arrays,
 )
-from edgeae.errors import OutputError
+from edgeae.errors import BoundError, OutputError
 from edgeae.graphs import Graph
 from edgeae.known_answer import index_sha256
-from edgeae.manifest import KnownAnswer, Manifest
+from edgeae.manifest import NAME, KnownAnswer, Manifest
 from edgeae_export.archive import write_archive
 from edgeae_export.card import card
 from edgeae_export.graph_builder import serialized
@@ -80,17 +80,28 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        ``out`` exists.
+        ``out`` exists, or the machine refuses to write.
     """
     check_new(out)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         yield partial
         partial.rename(out)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_name(name: str) -> None:
+    """Raise BoundError unless a bundle may be called ``name``: before the work."""
+    if not NAME.fullmatch(name):
+        raise BoundError(
+            f"{name!r} cannot be a bundle's name; use at most 64 letters, digits, dots, hyphens "
+            "and underscores, a letter or digit first (--name, by default that of the folder)"
+        )
 
 
 def check_new(out: Path) -> None:

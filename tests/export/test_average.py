@@ -17,10 +17,11 @@ from edgeae_export.card import card
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.recipe import Recipe
 from edgeae_export.starts import load_start
+from export.recipes import photo_recipe
 
 pytestmark = pytest.mark.torch
 
-TINY = Recipe.load(str(Path(__file__).with_name("tiny.toml")))
+TINY = photo_recipe()
 
 
 def checkpoint(value: float, steps: int = 5) -> Checkpoint[Recipe]:

@@ -12,10 +12,9 @@ from edgeae.cli.app import app
 from edgeae_export.checkpoint import Checkpoint
 from export.made_digits import made_digits, write_idx
 from export.made_pictures import made_picture, write_pictures
+from export.recipes import TINY
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
-
-TINY = str(Path(__file__).with_name("tiny.toml"))
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -10,8 +10,8 @@ from edgeae.errors import BoundError
 from edgeae.metrics import ms_ssim
 from edgeae_export import similarity
 from edgeae_export.distortion import DISSIMILARITY, Distortion
-from edgeae_export.recipe import Recipe
 from export.made_pictures import made_picture
+from export.recipes import photo_recipe
 
 pytestmark = pytest.mark.torch
 
@@ -49,7 +49,7 @@ def test_small_pictures_have_no_similarity() -> None:
 
 def test_crops_too_small_for_it_are_refused_with_the_recipe() -> None:
     with pytest.raises(BoundError, match="161"):
-        replace(Recipe.load("photo-vivid"), crop=128)
+        replace(photo_recipe("photo-vivid"), crop=128)
 
 
 def test_shares_are_of_one_sum() -> None:

@@ -19,15 +19,15 @@ from edgeae_export.networks.layers import space_to_depth
 from edgeae_export.networks.photo import GREY, PhotoCodec
 from edgeae_export.photo_graphs import fractional_bits, is_kernel
 from edgeae_export.read_weights import read_weights
-from edgeae_export.recipe import Recipe
 from edgeae_export.recipe_table import load_recipe
 from edgeae_export.write_bundle import Label
 from export.made_pictures import made_picture
 from export.random_codec import random_model
+from export.recipes import photo_recipe
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
-RECIPE = Recipe.load(str(Path(__file__).with_name("tiny.toml")))
+RECIPE = photo_recipe()
 PICTURES = [made_picture(seed, 96, 128) for seed in range(4)]
 HELD_OUT = [made_picture(9, 70, 100)]
 LABEL = Label(name="small", description="For a test.", latent_space="small-1")
@@ -153,6 +153,14 @@ def test_training_can_start_again_from_the_bundle(bundle: Path, checkpoint: Chec
                 most = 127 * 2.0 ** -fractional_bits(codec)[key]
                 expected = expected.clamp(-most, most)
         torch.testing.assert_close(value, expected, atol=unit, rtol=1e-3)
+
+
+def test_a_name_that_none_could_have_is_refused_first(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(BoundError, match="'my model' cannot be a bundle's name"):
+        export(checkpoint, [], [], tmp_path / "b", replace(LABEL, name="my model"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_folder_is_left_alone(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ def test_each_block_sees_one_position_farther() -> None:
     assert photo_halo(replace(SMALL, decoder_blocks8=8, decoder_blocks16=6)) == 160
 
 
-def test_tiles_with_that_halo_are_the_whole() -> None:
-    check_halo(photo_graphs(random_model().codec), photo_halo(SMALL))
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_tiles_with_that_halo_are_the_whole(steps: int) -> None:
+    shape = replace(SMALL, steps=steps)
+    check_halo(photo_graphs(random_model(shape).codec), photo_halo(shape), steps)
 
 
 def test_less_is_found_out() -> None:
     with pytest.raises(BoundError, match=r"^y: a tile with 0 pixels around it is off by \d"):
-        check_halo(photo_graphs(random_model().codec), 0)
+        check_halo(photo_graphs(random_model().codec), 0, SMALL.steps)

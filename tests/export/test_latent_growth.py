@@ -15,10 +15,11 @@ from edgeae_export.pictures import CropSampler, load_pictures
 from edgeae_export.recipe import Recipe
 from edgeae_export.state import Run
 from export.made_pictures import write_pictures
+from export.recipes import photo_recipe
 
 pytestmark = pytest.mark.torch
 
-FEW = Recipe.load(str(Path(__file__).with_name("tiny.toml")))
+FEW = photo_recipe()
 MORE = replace(FEW, latent_channels=24)
 GROWN = {
     "encoder.linear",

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edgeae.errors import ImageError
+from edgeae.images.files import read_picture
 from edgeae_export.pictures import CropSampler, load_pictures
 from export.made_pictures import made_picture, write_pictures
 
@@ -34,8 +35,23 @@ def test_pictures_smaller_than_a_crop_are_left_out(tmp_path: Path) -> None:
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 not a picture")
-    with pytest.raises(ImageError, match=r"bad\.jpg: cannot be decoded"):
+    with pytest.raises(ImageError, match=r"bad\.jpg: not a picture .*; remove it"):
         load_pictures([tmp_path])
+
+
+def test_a_broken_tar_is_named(tmp_path: Path) -> None:
+    (tmp_path / "shard.tar").write_bytes(b"no archive" * 99)
+    with pytest.raises(ImageError, match=r"shard\.tar: cannot be read"):
+        load_pictures([tmp_path])
+
+
+def test_pictures_of_16_bits_are_read_as_the_codec_reads_them(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65_535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    (picture,) = load_pictures([tmp_path])
+    assert picture.shape == (64, 64, 3)
+    assert (picture[..., 0] == read_picture(tmp_path / "deep.png").pixels).all()
+    assert 126 < picture.mean() < 129
 
 
 def test_an_empty_or_missing_folder_is_an_error(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from torch import multiprocessing
 from edgeae_export.checkpoint import Checkpoint
 from edgeae_export.processes import Processes
 from export.made_pictures import write_pictures
+from export.recipes import TINY
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
-
-TINY = str(Path(__file__).with_name("tiny.toml"))
 
 
 def exchange(rank: int, folder: str) -> None:
@@ -76,5 +75,6 @@ def test_training_in_two_processes_writes_one_checkpoint(tmp_path: Path) -> None
     assert checkpoint.progress.step > 0
     assert checkpoint.history["threads"] == "2 x 1"
     assert (out / "log.jsonl").read_text().count('"start"') == 1
+    assert (checkpoint.tensors["loss.mean"] > 0).all()  # of the anchors of both processes
     for group in ("first", "second"):  # of each weight, whichever process updated it
         assert checkpoint.group(group).keys() == checkpoint.group("model").keys()

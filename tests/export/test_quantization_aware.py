@@ -38,10 +38,10 @@ from edgeae_export.train import PLAIN, loss_of, step_once, train
 from edgeae_export.tuning import Tuning
 from export.made_pictures import made_picture, write_pictures
 from export.random_codec import random_model
+from export.recipes import TINY, photo_recipe
 
 pytestmark = pytest.mark.torch
 
-TINY = str(Path(__file__).with_name("tiny.toml"))
 AWARE = Tuning(quantization_aware=True)
 
 
@@ -172,7 +172,7 @@ def run_training(
     if not photos.exists():
         write_pictures(photos, 6)
     path = train(
-        Recipe.load(TINY),
+        photo_recipe(),
         [photos],
         [photos],
         budget(folder / "run", minutes),
@@ -224,7 +224,7 @@ def test_plain_training_is_untouched_bit_for_bit(tuning: Tuning, same: bool) -> 
     results = []
     for prepared in (False, True):
         torch.manual_seed(3)
-        run, sampler = Run(Recipe.load(TINY), "cpu"), CropSampler(pictures, 3)
+        run, sampler = Run(photo_recipe(), "cpu"), CropSampler(pictures, 3)
         before_step = (tuning if prepared else PLAIN).prepare(run, CropSampler(pictures, 9), ALONE)
         for step in range(4):
             before_step(step)

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from edgeae.errors import BoundError, BundleError, GraphError
+from edgeae.errors import BoundError, BundleError, GraphError, OutputError
 from edgeae_export.budget import Budget, choose_device
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Report
 from edgeae_export.networks.photo import ANCHORS
-from edgeae_export.recipe import Recipe
+from edgeae_export.recipe_table import load_recipe
 from edgeae_export.state import Run
 from edgeae_export.train import anchors_in_turn, learning_rate, train
 from export.made_pictures import write_pictures
+from export.recipes import TINY, photo_recipe
 
 pytestmark = pytest.mark.torch
-
-TINY = str(Path(__file__).with_name("tiny.toml"))
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def run_training(
         write_pictures(photos, 6)
     reports: list[Report] = []
     path = train(
-        Recipe.load(TINY),
+        photo_recipe(),
         [photos],
         [photos],
         budget(folder / "run", minutes),
@@ -58,7 +58,7 @@ def run_training(
 
 
 def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
-    recipe = Recipe.load(TINY)
+    recipe = photo_recipe()
 
     def at(step: int, share: float) -> float:
         progress = Progress(step=step, seconds=600 * share, megapixels=0)
@@ -92,6 +92,43 @@ def test_resume_goes_on_from_the_step_of_the_checkpoint(tmp_path: Path) -> None:
     assert again.progress.step > first.progress.step
     assert again.progress.seconds >= first.progress.seconds
     assert any(key.startswith("second.") for key in again.tensors)
+
+
+def test_resume_with_the_recipe_of_another_network_is_refused(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.03)
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    data = path.read_bytes()
+    deeper = replace(first.recipe, name="deeper", encoder_blocks8=2)
+    photos = [tmp_path / "photos"]
+    with pytest.raises(BundleError, match="made with recipe tiny, a network of another shape"):
+        train(
+            deeper,
+            photos,
+            photos,
+            budget(tmp_path / "run", 0.04),
+            init=None,
+            resume=True,
+            show=lambda report: None,
+        )
+    assert path.read_bytes() == data
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(photo_recipe(), Progress(1, 1.0, 1.0), {"a": torch.ones(3)}, {})
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint.save(path)
+    data = path.read_bytes()
+
+    def fill(*_: object) -> None:
+        path.with_name("checkpoint.safetensors.partial").write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("edgeae_export.checkpoint.save_file", fill)
+    with pytest.raises(OutputError, match=r"cannot be written \(I/O error: No space left"):
+        checkpoint.save(path)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [data]
 
 
 def test_a_checkpoint_reloads_as_saved(tmp_path: Path) -> None:
@@ -181,16 +218,34 @@ def test_sigkill_loses_at_most_one_checkpoint_interval(tmp_path: Path) -> None:
 
 def test_unknown_recipe_and_unknown_key_are_named(tmp_path: Path) -> None:
     with pytest.raises(BoundError, match="photo-m"):
-        Recipe.load("photo-xxl")
+        load_recipe("photo-xxl")
     text = Path(TINY).read_text().replace("width8", "widht8")
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(BoundError, match="widht8"):
-        Recipe.load(str(tmp_path / "bad.toml"))
+        load_recipe(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps = 2", "steps = 4", "steps is 4, not within 1..3"),
+        ("crop = 64", "crop = 100", "crop is 100, not a multiple of 64"),
+        ("batch = 8", "batch = 0", "batch is 0, not at least 1"),
+        ("warmup_steps = 4", "warmup_steps = 0", "warmup_steps is 0, not at least 1"),
+        ("decay = 0.4", "decay = 4", "decay is 4, not within 0..1"),
+    ],
+)
+def test_value_out_of_range_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = Path(TINY).read_text()
+    assert f"\n{old}\n" in text
+    (tmp_path / "bad.toml").write_text(text.replace(f"\n{old}\n", f"\n{new}\n"))
+    with pytest.raises(BoundError, match=f"{message}; compare"):
+        load_recipe(str(tmp_path / "bad.toml"))
 
 
 @pytest.mark.parametrize("name", ["photo-s", "photo-m", "photo-vivid", "photo-l"])
 def test_recipes_of_the_package_load(name: str) -> None:
-    recipe = Recipe.load(name)
+    recipe = photo_recipe(name)
     assert recipe.name == name
     assert len(recipe.lambdas()) == ANCHORS
     assert math.isclose(recipe.lambdas()[0], recipe.lambda_min)

@@ -19,6 +19,7 @@ import torch
 import edgeae
 from edgeae.bundle import CARD, FP32, MANIFEST, PRIOR, TABLES, coding_id, file_sha256, graph_file
 from edgeae.codec import Codec
+from edgeae.errors import BoundError
 from edgeae.manifest import MIXTURE, Manifest
 from edgeae.metrics import bits_per_pixel, psnr_db
 from edgeae.rounding import nearest
@@ -31,7 +32,7 @@ from edgeae_export.plain.inputs import batches, check_inputs, counted, measured,
 from edgeae_export.plain.parity import PlainGraphs, check_parity, unit
 from edgeae_export.plain.quantizer import latent_steps
 from edgeae_export.plain.tables import channel_tables, position_tables
-from edgeae_export.write_bundle import Contents, check_new, new_folder, write_contents
+from edgeae_export.write_bundle import Contents, check_name, check_new, new_folder, write_contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,9 +94,16 @@ def write_plain_bundle(
     ImageError
         An input is not of the right kind or size.
     BoundError
-        A graph departs from its network.
+        The name is none, a mixture is asked for latents of any size, or a graph departs from its
+        network.
     """
     check_new(out)
+    check_name(description.name)
+    if description.prior == MIXTURE and geometry.any_size:
+        raise BoundError(
+            f"{description.name}: takes {geometry.takes}, and a mixture describes latents of one "
+            "size; choose another prior"
+        )
     check_inputs(inputs.fitted, geometry)
     check_inputs(inputs.held_out, geometry)
     made = _make(pair, graph_pair, geometry, inputs, description)

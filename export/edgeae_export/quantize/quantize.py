@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from edgeae.bundle import CARD, INT8, MANIFEST, QUANTIZED_GRAPHS, Bundle, file_sha256, graph_file
-from edgeae.errors import BoundError, BundleError
+from edgeae.errors import BoundError, BundleError, OutputError
 from edgeae.images.padding import pad
 from edgeae_export.graph_builder import serialized
 from edgeae_export.quantize.choose import Candidate, choose
@@ -222,13 +222,15 @@ def _write(
     partial, old = (out.with_name(f"{out.name}.{part}") for part in ("partial", "old"))
     for leftover in (partial, old):  # of a command that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(bundle.path, partial)
     try:
+        shutil.copytree(bundle.path, partial)
         manifest = _write_files(bundle, partial, files, report)
         Bundle.load(partial).verify()
         if out.exists():
             out.rename(old)
         partial.rename(out)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if old.exists() and not out.exists():
