@@ -24,6 +24,9 @@ export function shapeOf(mode) {
 /** Return the weights in a section; ContainerError if they are not coded as they should be. */
 export function decodeWeights(data, mode) {
   const [planes, features] = shapeOf(mode);
+  const beyond = `correction: bits beyond the last of ${planes * features} weights; ${DAMAGED}`;
+  // A weight takes WEIGHT_MAX bits, its end and its sign at most.
+  if (8 * data.length >= planes * features * (WEIGHT_MAX + 2) + 8) throw new ContainerError(beyond);
   let at = 0;
   const bit = () => {
     const value = at < 8 * data.length ? (data[at >> 3] >> (7 - (at & 7))) & 1 : 0;
@@ -41,11 +44,7 @@ export function decodeWeights(data, mode) {
   }
   let rest = !data.length || data.at(-1) === 0;
   while (at < 8 * data.length) rest = bit() === 1 || rest;
-  if (rest) {
-    throw new ContainerError(
-      `correction: bits beyond the last of ${weights.length} weights; ${DAMAGED}`,
-    );
-  }
+  if (rest) throw new ContainerError(beyond);
   return weights;
 }
 

@@ -6,7 +6,7 @@ import { deflate } from "./planes.js";
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const COLOUR_TYPES = { L: 0, LA: 4, RGB: 2, RGBA: 6 };
-const EXIF_PREFIX_BYTES = 6; // "Exif\0\0", which PNG leaves out
+const EXIF_PREFIX = Uint8Array.of(0x45, 0x78, 0x69, 0x66, 0, 0); // "Exif\0\0", which PNG leaves out
 
 /** Promise the PNG file of a picture `{ width, height, mode, samples, alpha, icc, exif }`. */
 export async function encodePng({ width, height, mode, samples, alpha, icc, exif }) {
@@ -20,10 +20,15 @@ export async function encodePng({ width, height, mode, samples, alpha, icc, exif
     const name = new TextEncoder().encode("icc\0\0"); // a name, its end, compression method 0
     chunks.push(chunk("iCCP", concatenated([name, await deflate(icc, "deflate")])));
   }
-  if (exif) chunks.push(chunk("eXIf", exif.subarray(EXIF_PREFIX_BYTES)));
+  if (exif) chunks.push(chunk("eXIf", withoutPrefix(exif)));
   const rows = filtered(interleaved(samples, alpha, width * height), width, height);
   chunks.push(chunk("IDAT", await deflate(rows, "deflate")), chunk("IEND", new Uint8Array(0)));
   return concatenated([SIGNATURE, ...chunks]);
+}
+
+function withoutPrefix(exif) {
+  const there = EXIF_PREFIX.every((byte, i) => exif[i] === byte);
+  return there ? exif.subarray(EXIF_PREFIX.length) : exif;
 }
 
 function chunk(name, body) {

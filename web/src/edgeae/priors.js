@@ -4,7 +4,7 @@
  * docs/FORMAT.md, section 6.3.
  */
 
-import { GraphError } from "./errors.js";
+import { ContainerError, GraphError } from "./errors.js";
 import { checkShape } from "./graphs.js";
 import { maskPositions } from "./masks.js";
 import { cheapest, nearest, thresholds } from "./rounding.js";
@@ -89,7 +89,15 @@ export class Hyperprior {
 
   /** Return symbols, z, yHat and sections of known symbols. */
   async restore(symbols, z, shape, hyperShape, onStep) {
-    const fill = (at) => Int16Array.from(at, (position) => symbols[position]);
+    const fill = (at, _, rows) => {
+      const values = Int16Array.from(at, (position) => symbols[position]);
+      if (values.some((value, i) => value !== 0 && rows[i] === 0)) {
+        throw new ContainerError(
+          "a symbol is not 0 where scale index 0 stands for 0; the latents were altered",
+        );
+      }
+      return values;
+    };
     return this.steps(z, shape, hyperShape, fill, onStep);
   }
 

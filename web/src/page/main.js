@@ -12,7 +12,7 @@ const EAE = [0x89, 0x45, 0x41, 0x45];
 const view = new View($("view"));
 let catalogue = [];
 let client = null;
-let shown = null; // what is open: { file }, of a photo also { picture, canvases, analysis }
+let shown = null; // what is open: { file, photo }; an analysed photo has { picture, canvases, analysis } too
 let turn = 0; // of what was asked for last; answers to earlier questions are dropped
 
 const ready = prepare();
@@ -62,7 +62,7 @@ function listen() {
   document.addEventListener("paste", ({ clipboardData: { files } }) => files[0] && open(files[0]));
   $("quality").addEventListener("input", () => ($("quality-value").value = $("quality").value));
   $("quality").addEventListener("change", () => encode());
-  $("model").addEventListener("change", () => shown?.picture && reopen());
+  $("model").addEventListener("change", () => shown?.photo && reopen());
   for (const id of ["precision", "threads"]) {
     $(id).addEventListener("change", () => {
       connect();
@@ -85,9 +85,9 @@ async function open(file) {
   await attempt(async (current) => {
     await ready;
     const bytes = new Uint8Array(await file.arrayBuffer());
-    shown = { file };
     const isLatents =
       EAE.every((byte, i) => bytes[i] === byte) || isNpy(bytes) || /\.(eae|npy)$/i.test(file.name);
+    shown = { file, photo: !isLatents };
     if (isLatents) await openLatents(file, bytes, current);
     else await openPhoto(file, current);
   });
@@ -123,7 +123,7 @@ async function openPhoto(file, current) {
   const { milliseconds } = await client.call("analyse", { picture, model });
   if (!current()) return;
   const canvases = { Original: await photos.canvasOf(picture) };
-  shown = { file, picture, canvases, analysis: milliseconds };
+  shown = { file, photo: true, picture, canvases, analysis: milliseconds };
   $("name").textContent = file.name;
   await encodeShown(current);
 }
@@ -222,6 +222,7 @@ function offerSides(canvases) {
 }
 
 function compare() {
+  if (!shown?.canvases) return; // the next file is being opened
   const sides = [$("left").value, $("right").value].map((name) => [name, shown.canvases[name]]);
   if (sides[0][1] === sides[1][1]) view.single(sides[0][1]);
   else view.pair(...sides);

@@ -15,6 +15,7 @@ import * as ort from "../runtime/ort.wasm.min.mjs";
 const models = new Map(); // name -> promise of its codec
 let settings = { catalogue: [], precision: "fp32" };
 let analysis = null; // of the last photo: another quality needs no encoder
+let photos = 0; // that were to be analysed
 
 const METHODS = {
   /** Take `{ catalogue, precision, threads }`; comes first. */
@@ -52,9 +53,10 @@ const METHODS = {
   /** Return `{ milliseconds }`; the picture's latents are kept for `encode`. */
   async analyse({ picture, model }, onProgress) {
     analysis = null;
+    const mine = ++photos;
     const codec = await codecOf(model, onProgress);
     const found = await codec.analyse(picture, { onProgress });
-    analysis = { model, codec, found };
+    if (mine === photos) analysis = { model, codec, found }; // a later one may be done already
     return { milliseconds: found.milliseconds };
   },
 

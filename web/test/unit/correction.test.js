@@ -22,6 +22,7 @@ test("a section that is damaged is an error", () => {
     [Uint8Array.of(0x80, 0), /bits beyond/],
     [Uint8Array.of(0, 0, 1), /the last of 12 weights/],
     [new Uint8Array(16).fill(0xff), /a weight of 128/],
+    [new Uint8Array(1 << 28).fill(0xff, 0, 1000), /bits beyond/], // found by its length
   ]) {
     assert.throws(() => decodeWeights(section, "L"), (error) => error instanceof ContainerError && what.test(error.message));
   }

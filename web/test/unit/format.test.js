@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { readContainer, writeContainer } from "../../src/edgeae/container.js";
+import { ContainerError } from "../../src/edgeae/errors.js";
 import { symbolsCrc } from "../../src/edgeae/latents.js";
 import { decodePlane } from "../../src/edgeae/planes.js";
 import { Hyperprior } from "../../src/edgeae/priors.js";
@@ -52,6 +53,17 @@ test("the example's header, symbols and alpha are read", async () => {
   assert.equal(symbolsCrc(z, symbols), container.symbolsCrc);
   const plane = decodePlane(container.alpha, EXAMPLE.height, EXAMPLE.width, "alpha");
   assert.deepEqual(Array.from(plane), EXAMPLE.alpha.flat());
+});
+
+test("a symbol that no file could hold is refused", async () => {
+  const z = Int16Array.from(EXAMPLE.z.flat(2));
+  const symbols = Int16Array.from(EXAMPLE.symbols.flat(2));
+  const { yHat } = await examplePrior().restore(symbols, z, SHAPE, [1, 1, 1]);
+  assert.deepEqual(Array.from(yHat), Array.from(symbols));
+  const uncoded = EXAMPLE.index.flat(2).indexOf(0);
+  assert.ok(uncoded >= 0);
+  symbols[uncoded] = 1;
+  await assert.rejects(examplePrior().restore(symbols, z, SHAPE, [1, 1, 1]), ContainerError);
 });
 
 test("the example's bytes are written again", async () => {
