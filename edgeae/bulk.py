@@ -21,6 +21,7 @@ from edgeae.bundle import DEFAULT_MODEL
 from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY
 from edgeae.errors import EdgeaeError, ImageError, MissingExtraError
 from edgeae.images.picture import MAX_PIXELS
+from edgeae.paths import is_folder
 from edgeae.precision import AUTO
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def compress_dataset(
         raise ValueError(f"workers {workers} and threads {threads} must be 1 or more")
     several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     # Actors have a folder of their own, and maybe the bundle of this name in another one.
-    named = str(Path(model).absolute() if Path(model).is_dir() else model)
+    named = str(Path(model).absolute() if is_folder(Path(model)) else model)
     files = source_files(named)
     jobs = plan(
         [str(Path(path).absolute()) for path in several],

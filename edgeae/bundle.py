@@ -25,6 +25,7 @@ from edgeae.entropy.tables import ChannelTables, ScaleTables
 from edgeae.errors import BundleError
 from edgeae.manifest import Manifest
 from edgeae.masks import check_masks
+from edgeae.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -219,7 +220,7 @@ def list_bundles() -> list[Path]:
     found: dict[str, Path] = {}
     for folder in _search_path():
         for path in _subfolders(folder):
-            if (path / MANIFEST).is_file():
+            if is_file(path / MANIFEST):
                 found.setdefault(path.name, path)
     return list(found.values())
 
@@ -235,10 +236,10 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
     name = os.fspath(model)
     if _NAME.fullmatch(name):
         for folder in _search_path():
-            if (folder / name / MANIFEST).is_file():
+            if is_file(folder / name / MANIFEST):
                 return folder / name
     path = Path(name)
-    if (path / MANIFEST).is_file():
+    if is_file(path / MANIFEST):
         return path
     names = [bundle.name for bundle in list_bundles()]
     raise BundleError(
@@ -297,7 +298,7 @@ def _search_path() -> Iterator[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir())
+        return sorted(path for path in folder.iterdir() if is_folder(path))
     except OSError:  # a folder of the search path need not exist
         return []
 

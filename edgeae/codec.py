@@ -21,7 +21,7 @@ from edgeae.bundle import DEFAULT_MODEL, FP32, INT8, Bundle, find_bundle
 from edgeae.container import ARRAY_MODE, MAX_PIXELS, read_header
 from edgeae.correction import REACH, corrected, corrected_rows
 from edgeae.crops import crop_of
-from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, SourceEncoder
+from edgeae.encoding import DEFAULT_EFFORT, DEFAULT_QUALITY, Encoding, SourceEncoder, latents_of
 from edgeae.errors import ImageError
 from edgeae.exact import exact_picture
 from edgeae.graphs import default_threads
@@ -203,7 +203,7 @@ class Codec:
         TypeError, ValueError
             Not a picture, a quality outside 0..100, or another effort.
         """
-        return self.reach(image, quality, effort=effort).latents
+        return latents_of(self.reach(image, quality, effort=effort), quality)
 
     def reach(
         self,

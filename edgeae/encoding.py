@@ -20,7 +20,7 @@ from edgeae.latents import Latents, round_quality
 from edgeae.metrics import psnr_db
 from edgeae.packing import pack
 from edgeae.planes import encode_plane
-from edgeae.rate_control import TargetPsnr
+from edgeae.rate_control import PSNR_TOLERANCE_DB, TargetPsnr
 from edgeae.refine import FAST_EFFORT, Refiner
 from edgeae.trials import Reached, Trials
 
@@ -53,6 +53,23 @@ class Encoding:
     file: bytes | None = None  # if it was needed already, to know its size
     psnr_db: float | None = None  # of the decoded latents, for a `TargetPsnr`
     note: str | None = None  # for the user
+
+
+def latents_of(encoding: Encoding, asked: float | Target) -> Latents:
+    """Return the latents without the exact colours that a file may have in their place.
+
+    Raises
+    ------
+    BoundError
+        A PSNR was asked for that only the colours have.
+    """
+    reached = math.inf if encoding.psnr_db is None else encoding.psnr_db
+    if isinstance(asked, TargetPsnr) and reached < asked.psnr_db - PSNR_TOLERANCE_DB:
+        raise BoundError(
+            f"{asked.psnr_db:g} dB are out of reach of latents, which have {reached:.2f} dB at "
+            "most here; an .eae file has the exact colours"
+        )
+    return encoding.latents
 
 
 class SourceEncoder:

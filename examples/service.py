@@ -53,7 +53,7 @@ def compress(
         with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image, SLOTS:
             check_pixels(*image.size)  # no pixel is decoded before
             return Response(CODEC.compress(image, quality), media_type=MIME)
-    except (OSError, Image.DecompressionBombError, edgeae.ImageError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError, edgeae.ImageError) as error:
         raise HTTPException(422, f"no picture that can be read: {error}") from error
 
 

@@ -16,18 +16,20 @@ from PIL import Image
 
 import edgeae
 
+UNREADABLE = (OSError, ValueError, Image.DecompressionBombError, edgeae.EdgeaeError)
+
 
 def compress_all(
     paths: Iterable[Path], *, model: str = "photo", workers: int | None = None
-) -> Iterator[tuple[Path, bytes | edgeae.EdgeaeError | OSError]]:
+) -> Iterator[tuple[Path, bytes | Exception]]:
     """Yield each path with its .eae file, or with what was wrong with it, in order."""
     codec = edgeae.Codec.load(model, threads=1)
 
-    def work(path: Path) -> tuple[Path, bytes | edgeae.EdgeaeError | OSError]:
+    def work(path: Path) -> tuple[Path, bytes | Exception]:
         try:
             with Image.open(path) as image:
                 return path, codec.compress(image, quality=50)
-        except (OSError, edgeae.EdgeaeError) as error:
+        except UNREADABLE as error:
             return path, error
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:

@@ -18,6 +18,7 @@ from PIL import Image
 import edgeae
 
 SETTLED_S = 1.0
+UNREADABLE = (OSError, ValueError, Image.DecompressionBombError, edgeae.ImageError)
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -45,7 +46,7 @@ def compress(codec: edgeae.Codec, path: Path, target: Path) -> None:
     try:
         with Image.open(path) as image:
             data = codec.compress(image, quality=50)
-    except (OSError, edgeae.ImageError) as error:  # half-written, gone, or no picture
+    except UNREADABLE as error:  # half-written, gone, or no picture
         print(f"{path}: {error}", file=sys.stderr)
         return
     target.parent.mkdir(parents=True, exist_ok=True)

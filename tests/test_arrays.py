@@ -225,7 +225,9 @@ def test_float_array_is_taken_as_it_is() -> None:
     assert (FloatArray(VALUES[0]).width, FloatArray(VALUES[0]).height) == (6, 1)
 
 
-def test_commands_take_and_give_npy_files(folder: Path, tmp_path: Path) -> None:
+def test_commands_take_and_give_npy_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     series, packed = tmp_path / "series.npy", tmp_path / "series.eae"
     np.save(series, VALUES)
     code, _, talk = run("compress", series, "-m", folder, "--json")
@@ -242,6 +244,10 @@ def test_commands_take_and_give_npy_files(folder: Path, tmp_path: Path) -> None:
     assert run("decompress", packed, "-m", folder)[0] == 7  # it exists
     code, _, talk = run("decompress", packed, "-m", folder, "-o", tmp_path / "x.png")
     assert (code, "holds an array" in talk) == (6, True)
+    monkeypatch.chdir(tmp_path)
+    code, _, talk = run("decompress", packed, "-m", folder, "-o", "./x.png")
+    assert (code, "holds an array" in talk) == (6, True)
+    assert not (tmp_path / "x.npy").exists()
 
 
 def test_latents_of_arrays_are_npy_records(folder: Path, tmp_path: Path) -> None:

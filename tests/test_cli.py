@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,14 @@ def test_quiet_batch_still_lists_failures(pictures: Path) -> None:
     [
         (["compress", "{in}/absent.png"], 6, "absent.png: cannot be read: No such file"),
         (["compress", "{in}/notes.txt"], 6, "notes.txt: not a picture"),
+        (["compress", f"{{in}}/{300 * 'n'}.png"], 6, "cannot be read: File name too long"),
+        (["compress", "{in}/a.png", "-o", f"{{in}}/{300 * 'n'}/"], 7, "cannot be made: File name"),
+        (["compress", "{in}/a.png", "-m", 300 * "n"], 5, "is neither a bundle"),
+        (["decompress", f"{{in}}/{300 * 'n'}.eae"], 3, "cannot be read: File name too long"),
+        (["decompress", "{in}/a.eae", "--format", "."], 6, "no extension cannot be written"),
+        (["decompress", "{in}/a.eae", "--format", "a/b"], 6, "cannot be written"),
+        (["info", f"{{in}}/{300 * 'n'}.eae"], 3, "no such file"),
+        (["eval", "{in}/a.png", f"{{in}}/{300 * 'n'}.png"], 6, "no such file or folder"),
         (["compress", "{in}/*.nothing"], 6, "no file matches this pattern"),
         (["compress", "-r", "{in}/empty"], 6, "no file in it ends in"),
         (["compress", "{in}/a.png", "--max-pixels", "9", "-f"], 6, "15000 pixels, the limit is 9"),
@@ -310,6 +319,38 @@ def test_each_failure_has_its_exit_code_and_names_its_cause(
     assert files(pictures) == before
     if code != 2:
         assert re.fullmatch(r"edgeae: [^\n]+\n", result.err)
+
+
+def test_folders_that_may_not_be_searched_hide_no_bundle(
+    png: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / ("n" * 300)  # root may search any; names that are too long are no one's
+    monkeypatch.setenv("EDGEAE_MODELS", f"{closed}{os.pathsep}{tiny_bundle.parent}")
+    monkeypatch.setenv("XDG_DATA_HOME", str(closed))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(closed))
+    assert run("compress", png, "-m", "tiny").code == 0
+    assert f"{closed} is no folder" in run("doctor").out.decode()
+
+
+def test_folder_that_may_not_be_looked_into_is_no_silence(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def closed(path: str) -> Iterator[os.DirEntry[str]]:
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for command in (
+        ["compress", "-r", pictures, "-o", tmp_path / "out", "-m", "tiny"],
+        ["eval", "-r", pictures, pictures],
+    ):
+        result = run(*command)
+        assert result.code == 6
+        assert "deep: cannot be looked into: Permission denied" in result.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_file_leaves_no_picture(eae: Path) -> None:
@@ -574,10 +615,27 @@ class TestOutput:
         output.write(b"data", Path(os.devnull), force=False)
         assert not Path(os.devnull).is_file()
 
-    def test_long_name_leaves_room_for_the_temporary_one(self, tmp_path: Path) -> None:
-        target = tmp_path / ("n" * 250 + ".eae")
+    @pytest.mark.parametrize("name", ["n" * 250, "\u5b57" * 81])
+    def test_long_name_leaves_room_for_the_temporary_one(self, tmp_path: Path, name: str) -> None:
+        target = tmp_path / f"{name}.eae"
         output.write(b"data", target, force=False)
         assert target.read_bytes() == b"data"
+
+    def test_pipe_behind_a_link_is_written_to(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "link").symlink_to("pipe")
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit((tmp_path / "pipe").read_bytes)
+            output.check_target(tmp_path / "link", force=False)
+            output.write(b"data", tmp_path / "link", force=False)
+            assert read.result() == b"data"
+
+    def test_link_to_itself_is_an_output_error(self, tmp_path: Path) -> None:
+        (tmp_path / "x").symlink_to("x")
+        with pytest.raises(OutputError, match=r"x: exists"):
+            output.check_target(tmp_path / "x", force=False)
+        with pytest.raises(OutputError, match=r"x: cannot be written"):
+            output.write(b"data", tmp_path / "x", force=True)
 
     def test_terminal_gets_no_binary_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
@@ -649,7 +707,9 @@ class TestProcess:
         _, err = process.communicate()
         assert (process.returncode, err) == (7, b"")
 
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    @pytest.mark.parametrize(
+        ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+    )
     def test_stop_leaves_only_whole_files(
         self, photo: NDArray[np.uint8], tmp_path: Path, number: int, code: int
     ) -> None:

@@ -505,9 +505,11 @@ class TestAugment:
 
     def test_bad_file_stops_no_other(self, vae: Path, made: Path, tmp_path: Path) -> None:
         (made / "0a.png").write_bytes(b"no picture")
+        Image.new("RGB", (VAE_SIDE, VAE_SIDE), (200, 9, 9)).save(made / "0.0.png")  # the first one
         code, _, err = run("augment", made, "-m", vae, "-o", tmp_path / "out")
         assert code == 9
         assert "0a.png: not a picture" in err
+        assert "0.0.png: a colour picture" in err
         assert len(files(tmp_path / "out")) == 8
 
     def test_what_is_there_stays(self, vae: Path, made: Path, tmp_path: Path) -> None:
@@ -576,6 +578,20 @@ class TestRestore:
         }
         code, out, _ = run("restore", noisy, "-m", filters, "-o", "-")
         assert (code, opened(io.BytesIO(out)).shape) == (0, (31, 45, 4))
+
+    def test_results_are_no_inputs(self, filters: Path, noisy: Path, tmp_path: Path) -> None:
+        folder, nested = noisy.parent, noisy.parent / "out"
+        assert run("restore", "-r", folder, "-m", filters)[0] == 0
+        assert run("restore", "-r", folder, "-m", filters, "-f")[0] == 0
+        assert files(folder) == {"noisy.png", "noisy.restored.png"}
+        noisy.unlink()
+        code, _, err = run("restore", "-r", folder, "-m", filters)
+        assert (code, "nothing but files that end in .restored" in err) == (6, True)
+        (folder / "noisy.restored.png").rename(noisy)
+        assert run("restore", "-r", folder, "-m", filters, "-o", nested)[0] == 0
+        code, _, err = run("restore", "-r", folder, "-m", filters, "-o", nested, "-f")
+        assert code == 7
+        assert "out/noisy.png: is an input as well; name another output" in err
 
     def test_json_says_what_was_done(self, filters: Path, noisy: Path) -> None:
         code, out, _ = run("restore", noisy, "-m", filters, "--json", "--threads", "1")

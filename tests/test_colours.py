@@ -242,6 +242,13 @@ def test_targets_end_at_the_exact_file(codec: Codec, text: NDArray[np.uint8]) ->
         codec.compress(text, TargetPsnr(1))
 
 
+def test_psnr_that_only_the_exact_colours_have_is_out_of_reach_of_latents(
+    codec: Codec, text: NDArray[np.uint8]
+) -> None:
+    with pytest.raises(BoundError, match="100 dB are out of reach of latents, which have"):
+        codec.encode(text, TargetPsnr(100))
+
+
 @pytest.fixture
 def foreign(codec: Codec, text: NDArray[np.uint8]) -> bytes:
     """An exact file of ``text`` with the coding id of a bundle that is nowhere."""
@@ -273,6 +280,10 @@ def test_exact_files_need_no_bundle(
     row = json.loads(done.stdout)
     assert (row["exact"], row["model"], row["provider"]) == (True, None, None)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "text.png")), part)
+    Image.fromarray(text).save(tmp_path / "original.png")
+    pair = [str(tmp_path / "original.png"), str(path)]
+    done = CliRunner().invoke(app, ["eval", *pair, "--json"])
+    assert json.loads(done.stdout.splitlines()[0])["psnr_db"] is None  # infinite
 
 
 def test_plain_autoencoders_always_run(plain_bundle: Path) -> None:

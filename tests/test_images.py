@@ -569,6 +569,12 @@ def test_metadata_survives_writing(name: str) -> None:
     assert kept[271] == "a maker"
 
 
+def test_profile_of_grey_is_left_out_where_grey_becomes_colour() -> None:
+    picture = Picture(GREY, None, b"a profile of grey")
+    assert read_back(picture, "PNG").icc == b"a profile of grey"
+    assert read_back(picture, "WEBP").icc is None
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.b/c.tif", "TIFF"), ("x.webp", "WEBP")],

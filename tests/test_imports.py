@@ -137,7 +137,7 @@ def test_help_of_all_commands_loads_none() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(run.stdout.splitlines()[-1]))
-    assert loaded == {"edgeae.cli.app", "edgeae.cli.commands", "edgeae.cli.output"}
+    assert loaded == {f"edgeae.cli.{name}" for name in ("app", "commands", "output", "stops")}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ them, with those that other packages mount.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,16 +16,15 @@ from typer.core import TyperGroup
 import edgeae
 from edgeae.cli.commands import COMMANDS, SUMMARIES, mounted
 from edgeae.cli.output import discard
+from edgeae.cli.stops import raise_on_stops
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from edgeae.cli.commands import Place
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 class Commands(TyperGroup):
@@ -120,7 +118,7 @@ def _edgeae(
 
 def main() -> None:
     """Run the command line and exit; the entry point of the ``edgeae`` program."""
-    signal.signal(signal.SIGTERM, _terminate)
+    raise_on_stops()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # file names may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
@@ -153,8 +151,3 @@ def _absent(name: str, reason: str) -> Callable[[], None]:
 
 def _complain(message: str) -> None:
     typer.echo(f"edgeae: {' '.join(message.splitlines())}", err=True)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that a half-written temporary file is removed on the way out.
-    raise SystemExit(TERMINATED)

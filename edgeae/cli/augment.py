@@ -30,6 +30,7 @@ from edgeae.cli.options import (
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import source_bytes, source_files
 from edgeae.errors import EdgeaeError, ImageError
+from edgeae.paths import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def augment(
       edgeae augment train -m vae -o more -n 5 --spread 3 --seed 3
     """  # noqa: D301 click keeps the lines after this mark as they are
     files = source_files(model)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ImageError(f"{folder}: no such folder")
     jobs = plan(
         [str(folder)],
@@ -166,10 +167,9 @@ class _Maker:
         deviation = Deviation()
         for job in jobs:
             try:
-                source = self.read(job).source
+                ((mean, of_posterior),) = self._codec.posterior([self.read(job).source])
             except EdgeaeError:
                 continue  # is reported when its turn comes
-            ((mean, of_posterior),) = self._codec.posterior([source])
             if of_posterior is not None:
                 return
             deviation.add(mean)

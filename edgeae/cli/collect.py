@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from edgeae.cli import batch
 from edgeae.cli.stream import by_size, coded
 from edgeae.errors import BatchError, EdgeaeError, OutputError
+from edgeae.paths import exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,8 +82,8 @@ class Collection(Generic[Read, Coded]):
 def check_apart(targets: Sequence[Path | None], jobs: Sequence[Job]) -> None:
     """Raise OutputError if an output of all is one of the inputs."""
     for target in targets:
-        if target is None or not target.exists():
+        if target is None or not exists(target):
             continue
         for job in jobs:
-            if job.source is not None and job.source.exists() and job.source.samefile(target):
+            if job.source is not None and exists(job.source) and job.source.samefile(target):
                 raise OutputError(f"{target}: is one of the inputs; name another output")

@@ -143,6 +143,7 @@ def compression(
     force: bool,
 ) -> Work[_Taken, Encoding]:
     """Return the work of `compress`, in the process that does it."""
+    from edgeae.encoding import latents_of
     from edgeae.npy import latents_to_npy
 
     codec = options.load(model)
@@ -162,7 +163,7 @@ def compression(
     def write(job: Job, source: _Taken, encoding: Encoding, seconds: float) -> batch.Report:
         start = time.perf_counter()
         if job.target is not None and job.target.suffix.lower() == ARRAY_SUFFIX:
-            data = latents_to_npy(encoding.latents)
+            data = latents_to_npy(latents_of(encoding, goal))
             encoding = replace(encoding, colours=None)  # of latents alone is reported below
         else:
             data = codec.file_of(encoding)

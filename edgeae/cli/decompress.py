@@ -82,6 +82,10 @@ def decompress(
       edgeae decompress - -o - --format png <img.eae
     """  # noqa: D301 click keeps the lines after this mark as they are
     suffix = f".{(format or 'png').lstrip('.').lower()}"
+    if suffix != ARRAY_SUFFIX:
+        from edgeae.images.files import format_for
+
+        format_for(Path(f"picture{suffix}"))
     part = None if region is None else region_of(region)
     jobs = plan(
         inputs,
@@ -184,7 +188,8 @@ def _named_for_arrays(job: Job, output_to: str | None) -> Job:
 
     A target that the user named stays.
     """
-    if job.target is None or output_to == str(job.target) or not holds_array(job):
+    named = output_to is not None and Path(output_to) == job.target
+    if job.target is None or named or not holds_array(job):
         return job
     return Job(job.source, job.target.with_suffix(ARRAY_SUFFIX))
 

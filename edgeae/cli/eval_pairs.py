@@ -20,6 +20,7 @@ from edgeae.container import read_header
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 from edgeae.evaluation.compare import Comparison, compare, mean
 from edgeae.evaluation.peers import load_plugins
+from edgeae.exact import read_exact
 from edgeae.images.files import read_picture
 from edgeae.images.profiles import needed
 
@@ -134,6 +135,9 @@ def _reader(
             return read_picture(path, max_pixels=max_pixels)
         try:
             data = path.read_bytes()
+            exact = read_exact(data, None, max_pixels=max_pixels)
+            if exact is not None:
+                return exact
             codec = codec_for(read_header(data).coding_id)
             return codec.decompress_picture(data, max_pixels=max_pixels)
         except OSError as error:

@@ -13,6 +13,7 @@ from edgeae.cli.options import MAX_PIXELS, AsJson, MaxPixels
 from edgeae.cli.output import print_line
 from edgeae.cli.sizes import readable_bytes
 from edgeae.errors import BundleError, ContainerError, EdgeaeError
+from edgeae.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,14 +73,16 @@ def models(as_json: AsJson = False) -> None:
 
 def _describe(text: str, max_pixels: int) -> dict[str, object]:
     path = Path(text)
-    if not path.is_file():
+    if not is_file(path):
         from edgeae.bundle import find_bundle
 
-        if not path.is_dir() and path.suffix in {".eae", ".npy"}:
+        if not is_folder(path) and path.suffix in {".eae", ".npy"}:
             raise ContainerError(f"{text}: no such file")
         return _describe_bundle(find_bundle(text))
     try:
         return _describe_file(path, max_pixels)
+    except OSError as error:
+        raise ContainerError(f"{text}: cannot be read: {error.strerror or error}") from error
     except EdgeaeError as error:
         raise type(error)(f"{text}: {error}") from error
 

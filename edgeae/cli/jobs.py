@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeae.errors import OutputError
+from edgeae.paths import exists, is_file, is_folder
 
 if TYPE_CHECKING:
     from edgeae.errors import EdgeaeError
@@ -56,6 +57,7 @@ def plan(
     suffixes: frozenset[str],
     recursive: bool,
     missing: type[EdgeaeError],
+    earlier: str | None = None,
 ) -> list[Job]:
     """Return the jobs of a command line.
 
@@ -73,17 +75,23 @@ def plan(
         Whether folders are allowed.
     missing : type
         What to raise if an input names nothing.
+    earlier : str, optional
+        What the stems of earlier outputs end in: files of folders that are not taken.
 
     Raises
     ------
     EdgeaeError
-        Of the type ``missing``.
+        Of the type ``missing``; also of a folder that may not be looked into.
     OutputError
-        Two inputs have the same output, or one would be overwritten by its own.
+        Two inputs have the same output, or one would be overwritten.
     typer.BadParameter
         The command line contradicts itself.
     """
     sources = [source for text in inputs for source in _expand(text, suffixes, recursive, missing)]
+    if earlier is not None:
+        sources = [s for s in sources if not (s.of_many and s.relative.stem.endswith(earlier))]
+        if not sources:
+            raise missing(f"{', '.join(inputs)}: nothing but files that end in {earlier}")
     jobs = _with_targets(sources, output, suffix)
     _check_targets(jobs)
     return jobs
@@ -105,7 +113,7 @@ def sources(
 def names_folder(output: str) -> bool:
     """Return whether an output is a folder: there is one, or the name ends in a separator."""
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    return output.endswith(separators) or Path(output).is_dir()
+    return output.endswith(separators) or is_folder(Path(output))
 
 
 def target_of(output: str) -> Path | None:
@@ -119,23 +127,26 @@ def _expand(
     if text == PIPE:
         return [_Source(None, Path("stdin"), of_many=False)]
     path = Path(text)
-    if path.is_dir():
+    if is_folder(path):
         if not recursive:
             raise typer.BadParameter(f"{text} is a folder; add -r to take the files in it")
         return _walk(path, suffixes, missing)
-    if path.exists() or not glob.has_magic(text):
+    if exists(path) or not glob.has_magic(text):
         return [_Source(path, Path(path.name), of_many=False)]
     found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 absolute patterns too
-    files = [path for path in found if path.is_file()]
+    files = [path for path in found if is_file(path)]
     if not files:
         raise missing(f"{text}: no file matches this pattern")
     return [_Source(path, Path(path.name), of_many=True) for path in files]
 
 
 def _walk(folder: Path, suffixes: frozenset[str], missing: type[EdgeaeError]) -> list[_Source]:
+    def refuse(error: OSError) -> None:
+        raise missing(f"{error.filename}: cannot be looked into: {error.strerror or error}")
+
     paths = [
         Path(parent, name)
-        for parent, _, names in os.walk(folder)
+        for parent, _, names in os.walk(folder, onerror=refuse)
         for name in names
         if os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 no Path for each file
     ]
@@ -161,6 +172,7 @@ def _with_targets(sources: list[_Source], output: str | None, suffix: str) -> li
 
 def _check_targets(jobs: list[Job]) -> None:
     taken: dict[Path, Job] = {}
+    sources = {job.source for job in jobs}
     for job in jobs:
         if job.target is None:
             continue
@@ -172,7 +184,9 @@ def _check_targets(jobs: list[Job]) -> None:
             )
         if job.source is not None and _same(job.source, job.target):
             raise OutputError(f"{job.target}: is the input itself; name another output")
+        if job.target in sources:
+            raise OutputError(f"{job.target}: is an input as well; name another output")
 
 
 def _same(first: Path, second: Path) -> bool:
-    return first.exists() and second.exists() and first.samefile(second)
+    return exists(first) and exists(second) and first.samefile(second)

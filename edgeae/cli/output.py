@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from edgeae import paths
 from edgeae.errors import OutputError
+from edgeae.paths import is_file, is_folder, is_link
 
 _PERMISSIONS = 0o666  # minus the user's mask, as for any new file
 _PARTIAL = ".{}.{}.part"
+_NAME_KEPT = 60  # characters, of up to four bytes; file systems take 255
 
 
 def check_target(target: Path | None, *, force: bool) -> None:
@@ -21,7 +24,7 @@ def check_target(target: Path | None, *, force: bool) -> None:
     if target is None:
         if sys.stdout.isatty():
             raise OutputError("stdout is a terminal; give -o FILE, or pipe it somewhere")
-    elif target.is_dir():
+    elif is_folder(target):
         raise OutputError(f"{target}: is a folder; name a file in it")
     elif not force and _is_regular(target):
         raise OutputError(f"{target}: exists; overwrite it with -f, or name another with -o")
@@ -50,19 +53,20 @@ def write(data: bytes | Iterable[bytes], target: Path | None, *, force: bool) ->
             sys.stdout.buffer.flush()
         return count
     try:
-        file = target.resolve()  # a link keeps pointing at what it points at
-        if file.exists() and not file.is_file():
-            with file.open("wb") as device:
+        if paths.exists(target) and not is_file(target):
+            with target.open("wb") as device:
                 return sum(map(device.write, pieces))
+        file = target.resolve()  # a link keeps pointing at what it points at
         with _temporary(file) as temporary:
             count = _write_through(temporary, pieces)
             _publish(temporary, file, force=force)
             return count
     except BrokenPipeError:
         raise
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{target}: cannot be written: {error.strerror or error}; nothing was left behind"
+            f"{target}: cannot be written: {reason}; nothing was left behind"
         ) from error
 
 
@@ -75,13 +79,13 @@ def write_in_folder(data: bytes | Iterable[bytes], target: Path | None, *, force
 
 def exists(target: Path | None) -> bool:
     """Return whether a whole output is there: one of this program's own never appears in parts."""
-    return target is not None and target.is_file() and target.stat().st_size > 0
+    return target is not None and is_file(target) and target.stat().st_size > 0
 
 
 def remove_partial(target: Path) -> None:
     """Remove what a killed process left of an output that it was writing."""
     file = target.resolve()
-    for path in file.parent.glob(_PARTIAL.format(glob.escape(file.name[:100]), "*")):
+    for path in file.parent.glob(_PARTIAL.format(glob.escape(file.name[:_NAME_KEPT]), "*")):
         path.unlink(missing_ok=True)
 
 
@@ -108,7 +112,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _is_regular(target: Path) -> bool:
-    return target.is_symlink() or target.is_file()
+    return is_file(target) or (is_link(target) and not paths.exists(target))
 
 
 @contextmanager
@@ -124,7 +128,7 @@ def _stdout_errors() -> Iterator[None]:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    path = target.with_name(_PARTIAL.format(target.name[:100], os.urandom(4).hex()))
+    path = target.with_name(_PARTIAL.format(target.name[:_NAME_KEPT], os.urandom(4).hex()))
     try:
         yield path
     finally:

@@ -12,6 +12,7 @@ import typer
 
 from edgeae.cli.sources import LATENT_SUFFIX, PICTURE_SUFFIXES
 from edgeae.errors import ImageError
+from edgeae.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,11 +50,11 @@ def find_pairs(a: Path, b: Path, *, recursive: bool) -> tuple[list[Pair], dict[P
         One is a folder and the other is not.
     """
     for path in (a, b):
-        if not path.exists():
+        if not exists(path):
             raise ImageError(f"{path}: no such file or folder")
-    if a.is_dir() != b.is_dir():
+    if is_folder(a) != is_folder(b):
         raise typer.BadParameter(f"{a} and {b}: give two pictures, or two folders")
-    if not a.is_dir():
+    if not is_folder(a):
         return [Pair(str(b), a, b)], {}
     pairs, errors = _match(a, b, recursive)
     if not pairs:
@@ -65,9 +66,19 @@ def find_pairs(a: Path, b: Path, *, recursive: bool) -> tuple[list[Pair], dict[P
 
 
 def files_in(folder: Path, suffixes: frozenset[str], *, recursive: bool) -> list[Path]:
-    """Return the files of a folder that end in one of ``suffixes``, in order of their paths."""
+    """Return the files of a folder that end in one of ``suffixes``, in order of their paths.
+
+    Raises
+    ------
+    ImageError
+        A folder may not be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"{error.filename}: cannot be looked into: {error.strerror or error}")
+
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         found += [Path(parent, n) for n in names if Path(n).suffix.lower() in suffixes]
         if not recursive:
             folders.clear()
@@ -84,9 +95,9 @@ def pictures_of(inputs: Sequence[str], *, recursive: bool) -> list[Path]:
     """
     paths: list[Path] = []
     for path in map(Path, inputs):
-        if not path.exists():
+        if not exists(path):
             raise ImageError(f"{path}: no such file or folder")
-        found = files_in(path, PICTURE_SUFFIXES, recursive=recursive) if path.is_dir() else [path]
+        found = files_in(path, PICTURE_SUFFIXES, recursive=recursive) if is_folder(path) else [path]
         if not found:
             hint = "" if recursive else "; -r takes those in sub-folders"
             raise ImageError(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edgeae.inputs import Source
 
 DENOISER = "denoise-photo"
+RESTORED = ".restored"  # what the stems of results without -o end in
 
 
 def restore(
@@ -69,13 +70,16 @@ def restore(
     """  # noqa: D301 click keeps the lines after this mark as they are
     files = source_files(model)
     suffix = files.suffix if format is None else f".{format.lstrip('.').lower()}"
+    if suffix != ARRAY_SUFFIX:
+        _check_formats([suffix])
     jobs = plan(
         inputs,
         output_to,
-        suffix=suffix if output_to else f".restored{suffix}",
+        suffix=suffix if output_to else f"{RESTORED}{suffix}",
         suffixes=files.suffixes,
         recursive=recursive,
         missing=ImageError,
+        earlier=None if output_to else RESTORED,
     )
     batch.check_stdout([job.target for job in jobs], as_json=as_json)
     endings = {job: ending_of(job, None if format is None else suffix, suffix) for job in jobs}

@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from edgeae.cli.stops import raise_on_stops
 from edgeae.cli.stream import Work, done
 from edgeae.errors import EdgeaeError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from types import FrameType
 
     from edgeae.cli.jobs import Job
-
-TERMINATED = 143
 
 
 def serve(pipe: Connection, make: Callable[[], Work[Any, Any]]) -> None:
     """Do what comes by ``pipe`` until it ends; an error of ``make`` is sent before any None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
-    signal.signal(signal.SIGTERM, _stop)
+    raise_on_stops()
     with suppress(EOFError, ConnectionError):
         try:
             work = make()
@@ -45,9 +43,3 @@ def _given(pipe: Connection) -> Iterator[Job]:
         if job is None:
             return
         yield job
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that no partial file stays; once, so that nothing disturbs the way out.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(TERMINATED)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgeae.doctor.finding import MACHINE, NOTE, OK, Finding
+from edgeae.paths import exists, is_folder
 from edgeae.processor import features, model_name
 
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
@@ -86,7 +87,7 @@ def _cache() -> Finding:
 
 def _writable(folder: Path) -> bool:
     """Return whether a file can be written there, or where the folder would be made."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    there = next(parent for parent in (folder, *folder.parents) if exists(parent))
     try:
         with tempfile.TemporaryFile(dir=there):
             return True
@@ -96,6 +97,6 @@ def _writable(folder: Path) -> bool:
 
 def _missing_folders(variable: str) -> Iterator[Finding]:
     for folder in filter(None, variable.split(os.pathsep)):
-        if not Path(folder).is_dir():
+        if not is_folder(Path(folder)):
             text = f"{folder} is no folder"
             yield Finding(MACHINE, "EDGEAE_MODELS", NOTE, text, "take it out of EDGEAE_MODELS")

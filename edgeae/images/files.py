@@ -259,6 +259,8 @@ def _save(
 ) -> None:
     modes, options = OUTPUTS[format]
     if image.mode not in modes:
+        if image.mode in ("L", "LA"):
+            icc = None  # of grey
         image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
     metadata = {"icc_profile": icc, "exif": exif}
     options = options | {key: value for key, value in metadata.items() if value}
