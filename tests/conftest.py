@@ -46,10 +46,14 @@ def _private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def _interrupts_arrive() -> None:
     """Let processes that tests start and stop be stopped, also where a shell runs the tests behind.
 
-    Such a shell ignores ctrl-c for all it starts, and they for what they start.
+    Such a shell ignores ctrl-c for all it starts, as nohup does hang-ups, and they for what they
+    start; what Python handles itself they do not inherit.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_IGN:
+        signal.signal(hangup, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,11 @@ def test_absent_bundle_is_one_error(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX has these signals")
 @pytest.mark.parametrize(
     ("number", "code", "to_all"),
-    [(signal.SIGTERM, 143, False), (signal.SIGHUP, 129, True), (signal.SIGINT, 130, True)],
+    [
+        (signal.SIGTERM, 143, False),
+        (getattr(signal, "SIGHUP", 1), 129, True),
+        (signal.SIGINT, 130, True),
+    ],
     ids=["kill", "closed terminal", "ctrl-c"],
 )
 def test_stop_leaves_only_whole_files_and_no_process(
