@@ -12,6 +12,8 @@ from edgeae.errors import GraphError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgeae_export.processes import Processes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
@@ -22,6 +24,7 @@ class Budget:
     checkpoint_minutes: float
     threads: int
     device: str
+    processes: Processes
 
 
 def choose_device(name: str) -> str:

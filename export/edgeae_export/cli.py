@@ -88,7 +88,7 @@ def train(
     with export_extra():
         from edgeae_export.budget import Budget, choose_device
         from edgeae_export.loops import LOOPS
-        from edgeae_export.processes import is_first
+        from edgeae_export.processes import Processes
         from edgeae_export.progress import progress_bar
         from edgeae_export.recipe_table import load_recipe
 
@@ -97,27 +97,30 @@ def train(
         path = out / "checkpoint.safetensors"
         if path.exists() and not resume:
             raise OutputError(f"{path}: exists; go on from it with --resume, or choose another -o")
-        budget = Budget(
-            out=out,
-            minutes=loop.minutes if minutes is None else minutes,
-            checkpoint_minutes=checkpoint_minutes,
-            threads=threads,
-            device=choose_device(device),
-        )
-        with progress_bar(hidden=quiet or not is_first() or not sys.stderr.isatty()) as show:
-            loop.train(
-                chosen,
-                data,
-                validation,
-                budget,
-                init=_starting_weights(init, chosen) if init else None,
-                resume=resume,
-                show=show,
-                **_tuning(
-                    chosen, quantization_aware=quantization_aware, freeze_entropy=freeze_entropy
-                ),
+        with Processes.join() as processes:
+            budget = Budget(
+                out=out,
+                minutes=loop.minutes if minutes is None else minutes,
+                checkpoint_minutes=checkpoint_minutes,
+                threads=threads,
+                device=choose_device(device),
+                processes=processes,
             )
-        if is_first():
+            hidden = quiet or processes.rank > 0 or not sys.stderr.isatty()
+            with progress_bar(hidden=hidden) as show:
+                loop.train(
+                    chosen,
+                    data,
+                    validation,
+                    budget,
+                    init=_starting_weights(init, chosen) if init else None,
+                    resume=resume,
+                    show=show,
+                    **_tuning(
+                        chosen, quantization_aware=quantization_aware, freeze_entropy=freeze_entropy
+                    ),
+                )
+        if processes.rank == 0:
             typer.echo(f"{path}: export it with: {export_command(path)}", err=True)
 
 

@@ -7,6 +7,7 @@ On CPUs two processes of one thread do nearly twice the work of one; two threads
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,30 +15,33 @@ import torch
 from torch import distributed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
 
-def is_first() -> bool:
-    """Return whether this process speaks for the run: torchrun's first, or the only one."""
-    return "WORLD_SIZE" not in os.environ or os.environ["RANK"] == "0"
-
-
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes of a run; ``rank`` 0 writes the files."""
+    """The processes of a run; ``rank`` 0 writes the files and speaks to the user."""
 
     rank: int
     count: int
 
     @classmethod
-    def join(cls) -> Processes:
-        """Meet the other processes that torchrun started, or be the only one."""
+    @contextmanager
+    def join(cls) -> Iterator[Processes]:
+        """Meet the other processes that torchrun started, or be the only one; part at the end.
+
+        Threads of a group that nobody took apart can abort a process that exits.
+        """
         if "WORLD_SIZE" not in os.environ:
-            return cls(rank=0, count=1)
+            yield ALONE
+            return
         distributed.init_process_group("gloo")
-        return cls(rank=distributed.get_rank(), count=distributed.get_world_size())
+        try:
+            yield cls(rank=distributed.get_rank(), count=distributed.get_world_size())
+        finally:
+            distributed.destroy_process_group()
 
     def share(self, tensors: Sequence[Tensor]) -> None:
         """Give every process the tensors of the first, in place."""

@@ -25,7 +25,6 @@ from edgeae_export.latent_growth import check_latents, grown
 from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
-from edgeae_export.processes import Processes
 from edgeae_export.starts import origin
 from edgeae_export.state import AVERAGE_EVERY, Run
 from edgeae_export.tuning import Tuning
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgeae_export.budget import Budget
+    from edgeae_export.processes import Processes
     from edgeae_export.rate_distortion import PhotoModel
     from edgeae_export.recipe import Recipe
 
@@ -95,7 +95,7 @@ def train(
     if init is not None:
         check_latents(init.recipe, recipe, frozen=tuning.freeze_entropy)
     torch.set_num_threads(budget.threads)
-    processes = Processes.join()
+    processes = budget.processes
     budget.out.mkdir(parents=True, exist_ok=True)
     path = budget.out / "checkpoint.safetensors"
     pictures = load_pictures(data, smallest_side=recipe.crop)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edgeae.errors import BoundError
 from edgeae_export.autoencoder_recipes import SCHEDULES
 from edgeae_export.autoencoder_state import Run
 from edgeae_export.checkpoint import Checkpoint, Progress
@@ -87,11 +88,18 @@ def train(
 
     Raises
     ------
+    BoundError
+        There are several processes.
     ImageError
         Data are missing, damaged, or of another size than the recipe's.
     BundleError
         ``resume`` finds a damaged checkpoint, or one of another network.
     """
+    if budget.processes.count > 1:
+        raise BoundError(
+            f"recipe {recipe.name} is trained in one process, not {budget.processes.count}; "
+            "start it without torchrun"
+        )
     torch.set_num_threads(budget.threads)
     budget.out.mkdir(parents=True, exist_ok=True)
     path = budget.out / "checkpoint.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import multiprocessing
+from torch import distributed, multiprocessing
 
 from edgeae_export.checkpoint import Checkpoint
 from edgeae_export.processes import Processes
@@ -24,15 +24,16 @@ def exchange(rank: int, folder: str) -> None:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": Path(folder, "port").read_text(),
     }
-    processes = Processes.join()
-    matrix, number = torch.full((2, 3), float(rank)), torch.tensor([10.0 * rank])
-    processes.average([matrix, number])
-    shared = torch.tensor([float(rank + 7)])
-    processes.share([shared])
-    own = [torch.full((2, k), float(rank)) for k in range(1, 4)]
-    processes.exchange(own, [1, 0, 1])
-    gathered = processes.gather({f"of {rank}": torch.tensor(rank)})
-    torch.save((matrix, number, shared, own, gathered), Path(folder, f"{rank}.pt"))
+    with Processes.join() as processes:
+        matrix, number = torch.full((2, 3), float(rank)), torch.tensor([10.0 * rank])
+        processes.average([matrix, number])
+        shared = torch.tensor([float(rank + 7)])
+        processes.share([shared])
+        own = [torch.full((2, k), float(rank)) for k in range(1, 4)]
+        processes.exchange(own, [1, 0, 1])
+        gathered = processes.gather({f"of {rank}": torch.tensor(rank)})
+        torch.save((matrix, number, shared, own, gathered), Path(folder, f"{rank}.pt"))
+    assert not distributed.is_initialized()  # else its threads can abort a process that exits
 
 
 def free_port() -> int:

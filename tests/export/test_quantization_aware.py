@@ -157,7 +157,9 @@ def test_every_layer_of_the_trunks_and_no_other_is_quantized() -> None:
 
 
 def budget(out: Path, minutes: float) -> Budget:
-    return Budget(out=out, minutes=minutes, checkpoint_minutes=0.02, threads=1, device="cpu")
+    return Budget(
+        out=out, minutes=minutes, checkpoint_minutes=0.02, threads=1, device="cpu", processes=ALONE
+    )
 
 
 def run_training(

@@ -19,6 +19,7 @@ from edgeae_export.budget import Budget, choose_device
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Report
 from edgeae_export.networks.photo import ANCHORS
+from edgeae_export.processes import ALONE
 from edgeae_export.recipe_table import load_recipe
 from edgeae_export.state import Run
 from edgeae_export.train import anchors_in_turn, learning_rate, train
@@ -35,7 +36,9 @@ def _eager() -> None:
 
 
 def budget(out: Path, minutes: float) -> Budget:
-    return Budget(out=out, minutes=minutes, checkpoint_minutes=0.02, threads=1, device="cpu")
+    return Budget(
+        out=out, minutes=minutes, checkpoint_minutes=0.02, threads=1, device="cpu", processes=ALONE
+    )
 
 
 def run_training(

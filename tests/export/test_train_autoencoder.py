@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeae.errors import BundleError
+from edgeae.errors import BoundError, BundleError
 from edgeae_export.autoencoder_recipes import (
     AutoencoderRecipe,
     ConvAutoencoderRecipe,
@@ -24,6 +24,7 @@ from edgeae_export.autoencoder_recipes import (
 from edgeae_export.autoencoder_state import trained_network
 from edgeae_export.budget import Budget
 from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.processes import ALONE, Processes
 from edgeae_export.recipe_table import load_recipe
 from edgeae_export.train_autoencoder import learning_rate, share_done, train
 from export.made_digits import made_digits, write_idx
@@ -68,6 +69,7 @@ def run(
     checkpoint_minutes: float = math.inf,
     resume: bool = False,
     init: Checkpoint[AutoencoderRecipe] | None = None,
+    processes: Processes = ALONE,
 ) -> Checkpoint[AutoencoderRecipe]:
     budget = Budget(
         out=out,
@@ -75,6 +77,7 @@ def run(
         checkpoint_minutes=checkpoint_minutes,
         threads=1,
         device="cpu",
+        processes=processes,
     )
     path = train(recipe, [data], [data], budget, init=init, resume=resume, show=lambda report: None)
     return Checkpoint.load(path)
@@ -84,6 +87,14 @@ def figures(out: Path) -> dict[str, float]:
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     found: dict[str, float] = [row for row in rows if "validation" in row][-1]["validation"]
     return found
+
+
+def test_several_processes_are_refused_before_anything_is_written(
+    discs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BoundError, match="one process"):
+        run(vae(), discs, tmp_path / "run", processes=Processes(rank=0, count=2))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("loss", ["mse", "bce", "weighted"])
