@@ -271,7 +271,7 @@ def test_quiet_batch_still_lists_failures(pictures: Path) -> None:
         (["compress", "{in}/a.png", "-o", f"{{in}}/{300 * 'n'}/"], 7, "cannot be made: File name"),
         (["compress", "{in}/a.png", "-m", 300 * "n"], 5, "is neither a bundle"),
         (["decompress", f"{{in}}/{300 * 'n'}.eae"], 3, "cannot be read: File name too long"),
-        (["decompress", "{in}/a.eae", "--format", "."], 6, "no extension cannot be written"),
+        (["decompress", "{in}/a.eae", "--format", "."], 6, "no extension says which format"),
         (["decompress", "{in}/a.eae", "--format", "a/b"], 6, "cannot be written"),
         (["info", f"{{in}}/{300 * 'n'}.eae"], 3, "no such file"),
         (["eval", "{in}/a.png", f"{{in}}/{300 * 'n'}.png"], 6, "no such file or folder"),

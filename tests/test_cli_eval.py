@@ -175,6 +175,15 @@ def test_what_cannot_be_compared_is_reported_and_the_rest_is_done(
     assert plain.out.decode().splitlines()[-1].startswith("mean of 3")
 
 
+def test_of_a_picture_and_a_file_made_of_it_the_picture_is_the_original(
+    folders: tuple[Path, Path],
+) -> None:
+    originals, coded = folders
+    (originals / "sub" / "c.eae").write_bytes((coded / "sub" / "c.eae").read_bytes())
+    lines = run("eval", "-r", originals, coded, "--json").lines()
+    assert originals / "sub" / "c.png" in [Path(str(line.get("reference"))) for line in lines]
+
+
 def test_original_of_the_same_suffix_is_taken_of_two(
     folders: tuple[Path, Path], photo: NDArray[np.uint8]
 ) -> None:

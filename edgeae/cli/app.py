@@ -110,9 +110,10 @@ def _edgeae(
 ) -> None:
     """Autoencoders on the edge: pictures to small latent files and back.
 
-    Exit codes: 0 done; 2 usage; 3 file damaged; 4 provider cannot be used; 5 bundle missing or not
-    the one; 6 picture unreadable; 7 output exists or cannot be written; 8 a bound cannot be met;
-    9 some inputs of a batch failed; 10 an extra is not installed; 130 interrupted; 1 a bug.
+    Exit codes: 0 done; 2 usage; 3 .eae or .npy file damaged or missing; 4 provider cannot be used;
+    5 bundle missing or not the one; 6 picture unreadable, missing or of no known format; 7 output
+    exists or cannot be written; 8 a bound cannot be met; 9 some inputs of a batch failed; 10 an
+    extra is not installed; 130 interrupted; 1 a bug.
     """
 
 

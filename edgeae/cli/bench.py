@@ -37,7 +37,9 @@ _SIZE = re.compile(r"(\d{1,5})[xX](\d{1,5})")
 def bench(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODEL", help="Names of bundles, or their folders; photo."),
+        typer.Argument(
+            metavar="MODEL", help="Names of bundles, or their folders; photo if none is given."
+        ),
     ] = None,
     image: Annotated[
         Path | None, typer.Option(help="A photo of your own; by default a made picture.")
@@ -72,7 +74,9 @@ def bench(
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option(min=0, max=86_400, help="Repeat for about this long, but three times."),
+        typer.Option(
+            min=0, max=86_400, help="Repeat for about this long, and three times at least."
+        ),
     ] = 20,
     runs: Annotated[
         int | None, typer.Option(min=1, help="Instead of --seconds: repeat so many times.")

@@ -71,7 +71,8 @@ def evaluate(
     """Compare pictures with their originals, or measure a bundle on pictures of your own.
 
     Two inputs: bits per pixel of the second, its PSNR and MS-SSIM against the first. In folders,
-    pictures of the same name belong together, whatever their suffix: photo.png and photo.eae.
+    pictures of the same name belong together, whatever their suffix: photo.png and photo.eae;
+    if the first folder has both, photo.png is the original.
     Alpha and colour profiles are ignored. MS-SSIM needs 161 pixels a side.
 
     --codec: compresses the inputs with bundles and with other formats, and prints size and both

@@ -67,7 +67,9 @@ def sample(
     output_to: Annotated[
         str,
         typer.Option(
-            "-o", "--output", help="Picture of all, .npy file, - for stdout, or folder for files."
+            "-o",
+            "--output",
+            help="Picture of all, .npy file, - for stdout, or folder/ for a file each.",
         ),
     ] = "samples.png",
     zoom: Zoom = 1,

@@ -37,8 +37,8 @@ def find_pairs(a: Path, b: Path, *, recursive: bool) -> tuple[list[Pair], dict[P
     ----------
     a, b : Path
         Two files, or two folders whose files are matched by their relative path without suffix.
-        Several files of ``b`` may match one of ``a``; if several of ``a`` match, the one with the
-        same suffix is taken.
+        Several files of ``b`` may match one of ``a``; if several of ``a`` match, pictures go
+        before an ``.eae``, which is rarely the original, and one of the same suffix before others.
     recursive : bool
         Whether files in sub-folders are taken.
 
@@ -112,7 +112,8 @@ def _match(a: Path, b: Path, recursive: bool) -> tuple[list[Pair], dict[Path, Im
     pairs: list[Pair] = []
     errors: dict[Path, ImageError] = {}
     for picture in chain.from_iterable(pictures.values()):
-        candidates = references.get(_key(picture, b), [])
+        matching = references.get(_key(picture, b), [])
+        candidates = [p for p in matching if p.suffix.lower() != LATENT_SUFFIX] or matching
         chosen = [p for p in candidates if p.suffix == picture.suffix] or candidates
         if len(chosen) == 1:
             pairs.append(Pair(str(picture.relative_to(b)), chosen[0], picture))

@@ -19,7 +19,9 @@ def web(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", "--model", help="Name of a bundle, or its folder; may be repeated; photo."
+            "-m",
+            "--model",
+            help="Name of a bundle, or its folder; may be repeated; photo if none is given.",
         ),
     ] = None,
     runtime: Annotated[

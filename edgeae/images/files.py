@@ -178,8 +178,10 @@ def format_for(path: Path) -> str:
         Image.init()
     name = Image.EXTENSION.get(path.suffix.lower(), "")
     if name not in OUTPUTS or name not in Image.SAVE:
-        extension = path.suffix or "no extension"
-        raise ImageError(f"{path}: {extension} cannot be written; use {_writable_extensions()}")
+        unknown = (
+            f"{path.suffix} cannot be written" if path.suffix else "no extension says which format"
+        )
+        raise ImageError(f"{path}: {unknown}; use {_writable_extensions()}")
     return name
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edgeae.manifest import Manifest
+
 # keys of the provenance: the bundle whose tables were kept, and a latent space that is not its
 ENTROPY_OF, LATENT_SPACE = "entropy of", "latent space"
 # and of averaged weights: what else they were made of, and the share of each, its own first
@@ -53,11 +55,16 @@ def card(
     return "\n\n".join(sections) + "\n"
 
 
+def identity(manifest: Manifest) -> str:
+    """Return how provenance names a bundle: names are given again, coding ids are not."""
+    return f"bundle {manifest.name}, coding id {manifest.coding_id}"
+
+
 def _commands(name: str, training: Mapping[str, Any]) -> str:
-    """Return the commands from pictures to the bundle, and what their START and OTHER stand for."""
+    """Return the commands from pictures to the bundle, and what the words in capitals are."""
     start = "--init START " if "init" in training else ""
     start += "".join(f"--{word} " for word in training.get("tuning", "").split())
-    tables = f"--entropy-of {training[ENTROPY_OF]}" if ENTROPY_OF in training else "--data PICTURES"
+    tables = "--entropy-of BUNDLE" if ENTROPY_OF in training else "--data PICTURES"
     tables += f" --latent-space {training[LATENT_SPACE]}" if LATENT_SPACE in training else ""
     trained = "run/checkpoint.safetensors"
     lines = [
@@ -71,6 +78,8 @@ def _commands(name: str, training: Mapping[str, Any]) -> str:
     lines += [f"    edgeae export {trained} {tables} --val HELD_OUT -o {name}", ""]
     if "init" in training:
         lines += [f"START is a checkpoint of {training['init']}.", ""]
+    if ENTROPY_OF in training:
+        lines += [f"BUNDLE is {training[ENTROPY_OF]}.", ""]
     if OTHERS in training:
         lines += [f"OTHER is, or are in this order: {training[OTHERS]}.", ""]
     return "\n".join(lines)

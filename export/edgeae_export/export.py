@@ -17,7 +17,7 @@ import torch
 
 from edgeae.bundle import coding_id
 from edgeae.errors import BoundError, BundleError
-from edgeae_export.card import ENTROPY_OF, LATENT_SPACE
+from edgeae_export.card import ENTROPY_OF, LATENT_SPACE, identity
 from edgeae_export.freeze import freeze_channel_tables, freeze_scale_tables
 from edgeae_export.graph_builder import serialized
 from edgeae_export.halo import check_halo, photo_halo
@@ -118,7 +118,7 @@ def export(
     )
     if entropy_of is not None:
         check_same_entropy(contents, entropy_of)
-        history = checkpoint.history | {ENTROPY_OF: entropy_of.manifest.name}
+        history = checkpoint.history | {ENTROPY_OF: identity(entropy_of.manifest)}
         if label.latent_space != entropy_of.manifest.latent_space:
             history |= {LATENT_SPACE: label.latent_space}
         checkpoint = replace(checkpoint, history=history)

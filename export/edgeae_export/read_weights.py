@@ -14,6 +14,7 @@ import torch
 
 from edgeae.bundle import GRAPHS, Bundle, graph_file
 from edgeae.errors import BundleError
+from edgeae_export.card import identity
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.graph_builder import initializers, is_depthwise
 from edgeae_export.layouts import (
@@ -86,7 +87,7 @@ def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
         seconds=60 * training["minutes"],
         megapixels=training["megapixels"],
     )
-    history = {BUNDLE: f"{bundle.manifest.name}, coding id {bundle.manifest.coding_id}"}
+    history = {BUNDLE: identity(bundle.manifest)}
     return Checkpoint(Recipe(**training["recipe"]), progress, tensors, history)
 
 

@@ -30,4 +30,4 @@ def origin(checkpoint: Checkpoint[Any]) -> str:
     progress, recipe = checkpoint.progress, checkpoint.recipe
     words = f"{recipe.name}, {progress.step} steps, {progress.seconds / 60:.0f} minutes"
     bundle = checkpoint.history.get(BUNDLE)
-    return f"{words}, from bundle {bundle}" if bundle else words
+    return f"{words}, from {bundle}" if bundle else words

@@ -122,13 +122,14 @@ def test_a_tuned_decoder_keeps_the_files_of_the_bundle(
     assert other.decompress(file).mean() > one.decompress(file).mean() + 8
     text = (tmp_path / "brighter" / "card.md").read_text(encoding="utf-8")
     assert "--freeze-entropy" in text
-    assert "--entropy-of small --val" in text
+    assert "--entropy-of BUNDLE --val" in text
+    assert f"BUNDLE is bundle small, coding id {base.manifest.coding_id}." in text
 
     apart = replace(label, latent_space="apart")
     export(tuned, [], HELD_OUT, tmp_path / "apart", apart, entropy_of=base)
     assert Bundle.load(tmp_path / "apart").coding_id != base.coding_id
     text = (tmp_path / "apart" / "card.md").read_text(encoding="utf-8")
-    assert "--entropy-of small --latent-space apart --val" in text
+    assert "--entropy-of BUNDLE --latent-space apart --val" in text
 
 
 def test_another_hyper_decoder_is_not_of_the_bundle(

@@ -42,7 +42,7 @@ def _arm(machine: str, cpu: str, onnxruntime: str, emulator_suite: str | None = 
 
 
 CELLS = {
-    "native": Cell(machine="x86-64", environment=None),
+    "native": Cell(machine="x86-64, as developed on", environment=None),
     "oldest": Cell(machine="x86-64", environment=Venv("3.11", OLDEST)),
     "newest": Cell(machine="x86-64", environment=Venv("3.11", NEWEST)),
     "python3.12": Cell(machine="x86-64", environment=Venv("3.12", NEWEST)),
