@@ -234,6 +234,15 @@ def test_errors_are_one_line(arguments: list[str], code: int, message: str) -> N
         assert len(result.stderr.splitlines()) == 1
 
 
+def test_plot_that_is_there_stays_without_f(tmp_path: Path) -> None:
+    plot = tmp_path / "kept.png"
+    plot.write_bytes(b"mine")
+    result = bench("tiny", *QUICK, "--plot", str(plot))
+    assert (result.exit_code, len(result.stderr.splitlines())) == (7, 1)
+    assert "kept.png: exists; overwrite it with -f" in result.stderr
+    assert plot.read_bytes() == b"mine"
+
+
 def test_bundles_for_arrays_are_refused(tmp_path: Path) -> None:
     result = bench(str(write_array_bundle(tmp_path / "arrays")), *QUICK)
     assert (result.exit_code, len(result.stderr.splitlines())) == (5, 1)

@@ -74,6 +74,34 @@ def grid_size(rows: int, columns: int, side: int = VAE_SIDE) -> tuple[int, int]:
     return rows * (side + GAP) + GAP, columns * (side + GAP) + GAP
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["sample", "-n", "2", "-o", "{out}/all.png"], "all.png"),
+        (["sample", "-n", "4", "-o", "{out}/"], "0003.png"),
+        (["interpolate", "{in}/0.png", "{in}/1.png", "-o", "{out}/strip.png"], "strip.png"),
+        (["interpolate", "{in}/0.png", "{in}/1.png", "-o", "{out}/walk.gif"], "walk.gif"),
+        (["reconstruct", "{in}/0.png", "-o", "{out}/grid.png"], "grid.png"),
+        (["reconstruct", "{in}/0.png", "--csv", "{out}/errors.csv"], "errors.csv"),
+        (["embed", "{in}/0.png", "-o", "{out}/latents.npy"], "latents.npy"),
+    ],
+)
+def test_what_is_there_stays_without_f(
+    vae: Path, made: Path, tmp_path: Path, arguments: list[str], kept: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / kept).write_bytes(b"mine")
+    filled = [text.replace("{in}", str(made)).replace("{out}", str(out)) for text in arguments]
+    code, _, err = run(*filled, "-m", vae)
+    assert (code, err.count("\n")) == (7, 1)
+    assert f"{kept}: exists" in err
+    assert files(out) == {kept}
+    assert (out / kept).read_bytes() == b"mine"
+    assert run(*filled, "-m", vae, "-f")[0] == 0
+    assert (out / kept).read_bytes() != b"mine"
+
+
 class TestSample:
     def test_grid_shows_what_the_decoder_makes_of_the_prior(
         self, vae: Path, tmp_path: Path
@@ -233,7 +261,13 @@ class TestInterpolate:
         for name, size in (("a", (8, 8)), ("b", (8, 10))):
             Image.new("RGB", size).save(tmp_path / f"{name}.png")
         code, _, err = run(
-            "interpolate", tmp_path / "a.png", tmp_path / "b.png", "-m", filters, "-o", "s.png"
+            "interpolate",
+            tmp_path / "a.png",
+            tmp_path / "b.png",
+            "-m",
+            filters,
+            "-o",
+            tmp_path / "s.png",
         )
         assert code == 6
         assert "a.png is 8x8" in err
@@ -404,9 +438,9 @@ class TestEmbed:
         code, out, _ = run("embed", "-", "-m", vae, "-o", "-", stdin=data)
         assert (code, np.load(io.BytesIO(out)).shape) == (0, (1, 4, 1, 1))
 
-    def test_missing_file_and_folder_without_r(self, vae: Path, made: Path) -> None:
-        assert run("embed", made / "none.png", "-m", vae, "-o", "l.npy")[0] == 6
-        assert run("embed", made, "-m", vae, "-o", "l.npy")[0] == 2
+    def test_missing_file_and_folder_without_r(self, vae: Path, made: Path, tmp_path: Path) -> None:
+        assert run("embed", made / "none.png", "-m", vae, "-o", tmp_path / "l.npy")[0] == 6
+        assert run("embed", made, "-m", vae, "-o", tmp_path / "l.npy")[0] == 2
 
 
 class TestAugment:
@@ -532,7 +566,7 @@ class TestAugment:
     def test_folder_must_be_there(self, vae: Path, made: Path, tmp_path: Path) -> None:
         assert run("augment", tmp_path / "none", "-m", vae, "-o", tmp_path / "out")[0] == 6
         assert run("augment", made / "0.png", "-m", vae, "-o", tmp_path / "out")[0] == 6
-        assert run("augment", made, "-m", vae, "-o", "out", "--spread", "inf")[0] == 2
+        assert run("augment", made, "-m", vae, "-o", tmp_path / "out", "--spread", "inf")[0] == 2
 
 
 class TestRestore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import resource
 import subprocess
 import sys
 import time
@@ -153,6 +152,7 @@ def test_import_is_fast() -> None:
 
 def cpu_seconds(arguments: list[str]) -> float:
     """Return processor time, which other processes on the machine cannot lengthen much."""
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], capture_output=True, check=True)

@@ -246,9 +246,13 @@ class TestCommand:
         ("region", "exit_code"),
         [("0,0,451,1", 8), ("1,2,3", 2), ("0,0,0,9", 2), ("-1,0,5,5", 2), ("a,b,c,d", 2)],
     )
-    def test_refuses_others(self, packed: Path, region: str, exit_code: int) -> None:
-        arguments = ["decompress", str(packed), "--region", region, "-o", "out.png"]
+    def test_refuses_others(
+        self, packed: Path, tmp_path: Path, region: str, exit_code: int
+    ) -> None:
+        target = tmp_path / "out.png"
+        arguments = ["decompress", str(packed), "--region", region, "-o", str(target)]
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == exit_code
+        assert not target.exists()
         if exit_code == 8:
             assert len(done.stderr.strip().splitlines()) == 1

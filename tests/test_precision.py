@@ -247,7 +247,7 @@ def test_faster_form_is_measured_once_and_remembered(
     assert records[0]["milliseconds"] == {FP32: 30, INT8: 10}
 
 
-def test_real_measurement_of_equal_forms_keeps_the_exact_one(two_precisions: Path) -> None:
+def test_real_measurement_is_kept_with_what_it_chose(two_precisions: Path) -> None:
     codec = Codec.load(two_precisions, threads=1)
     assert codec.decoder_precision in (FP32, INT8)
     (record,) = [json.loads(path.read_text()) for path in cached()]
@@ -431,7 +431,7 @@ def test_one_call_takes_the_precision(
 
 
 @pytest.mark.slow
-def test_processes_that_start_at_once_choose_the_same(two_precisions: Path) -> None:
+def test_processes_that_start_at_once_leave_one_whole_choice(two_precisions: Path) -> None:
     code = (
         "import sys; from edgeae.codec import Codec; "
         "print(Codec.load(sys.argv[1], threads=1).decoder_precision)"

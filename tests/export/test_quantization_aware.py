@@ -191,10 +191,13 @@ def scores(folder: Path) -> list[float]:
     return [row["score"] for row in rows if "score" in row]
 
 
-def test_a_quantization_aware_run_trains_and_its_checkpoint_is_a_plain_one(tmp_path: Path) -> None:
-    # So long that it ends far behind step 100, where ranges are measured for a second time.
+def test_a_quantization_aware_run_trains_and_its_checkpoint_is_a_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeae_export.activation_ranges.MEASURE_EVERY", 20)
     checkpoint = run_training(tmp_path, 0.4, AWARE)
     assert scores(tmp_path)[-1] < scores(tmp_path)[0]
+    assert checkpoint.progress.step > 20  # ranges were measured twice
     assert checkpoint.history["tuning"] == "quantization-aware"
     plain = Run(checkpoint.recipe, "cpu")
     assert checkpoint.group("average").keys() == plain.average.keys()

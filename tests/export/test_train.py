@@ -211,6 +211,7 @@ def test_sigkill_loses_at_most_one_checkpoint_interval(tmp_path: Path) -> None:
             time.sleep(2.5)  # into the writing of one checkpoint or another
         finally:
             process.send_signal(signal.SIGKILL)
+    assert path.exists(), "no checkpoint within two minutes"
     saved = Checkpoint.load(path)
     logged = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     steps = [row for row in logged if "minutes" in row]
