@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-from tokenize import TokenError  # of headers that numpy tries to read as Python 2 wrote them
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -33,14 +32,16 @@ def read_array(file: BinaryIO, *, max_values: int = MAX_VALUES) -> FloatArray:
     """
     try:
         version = npy.read_magic(file)
-        if version not in _HEADERS:
-            raise ImageError(f"a .npy file of version {version}; save it anew with numpy.save")
-        shape, in_columns, dtype = _HEADERS[version](file)
-    except (ValueError, EOFError, RecursionError, MemoryError, TokenError) as error:
+        read_header = _HEADERS.get(version)
+        header = None if read_header is None else read_header(file)
+    except Exception as error:  # numpy reads the header as Python, and raises whatever that does
         raise ImageError(
             f"not a .npy file that can be read ({' '.join(str(error).split())})"
         ) from error
-    if dtype.kind != "f" or not shape or min(shape) < 0:
+    if header is None:
+        raise ImageError(f"a .npy file of version {version}; save it anew with numpy.save")
+    shape, in_columns, dtype = header
+    if dtype.kind != "f" or not shape or min(shape) < 1:
         raise ImageError(f"{dtype} of {shape} in the .npy file; an array of floats is needed")
     count = math.prod(shape)
     if count > max_values:

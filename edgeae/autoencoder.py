@@ -65,7 +65,8 @@ class Autoencoder:
         """
         self.check_plain()
         channels = self._manifest.latent_channels
-        if latents.ndim != 4 or latents.shape[1] != channels or not len(latents):
+        latents = np.asarray(latents)
+        if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
             raise GraphError(
                 f"latents of {latents.shape}: bundle {self._manifest.name} decodes "
                 f"(n, {channels}, h, w) of at least one picture"

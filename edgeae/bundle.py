@@ -13,7 +13,6 @@ import io
 import os
 import re
 import zipfile
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -341,20 +340,20 @@ def unpack_arrays(
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if size > limit:
-            raise BundleError(f"{path}: {size} bytes unpacked, at most {limit}")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        members = _members(data) if size <= limit else {}
+    except Exception as error:  # numpy reads headers as Python, and raises whatever that does
         raise BundleError(f"{path}: no NumPy archive: {error}; export the bundle again") from error
+    if size > limit:
+        raise BundleError(f"{path}: {size} bytes unpacked, at most {limit}")
+    for name, array in members.items():
+        if not isinstance(array, np.ndarray):
+            raise BundleError(f"{path}: {name} is no array; export the bundle again")
+    return members
+
+
+def _members(data: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _from_arrays(

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import BinaryIO, Self
 
 from edgeae.errors import DAMAGED, ContainerError, VersionError
 
@@ -168,16 +168,14 @@ class Container:
         """
         head = _parse_head(data)
         check_pixels(head.header.width, head.header.height, max_pixels)
-        end = head.size + head.latents.length + sum(entry.length for entry in head.further)
+        end = head.end
         if len(data) < end:
             raise ContainerError(
                 f"the header announces {end} bytes, {len(data)} are there; "
                 "the file is truncated, copy it again"
             )
         if len(data) > end:
-            raise ContainerError(
-                f"offset {end}: {len(data) - end} bytes follow the last section; {DAMAGED}"
-            )
+            raise ContainerError(f"offset {end}: more bytes follow the last section; {DAMAGED}")
         latents = data[head.size : head.size + head.latents.length]
         _check_crc("latents", head.size, _crc16(latents), head.latents.crc, digits=4)
         bodies = dict(_bodies(data, head.size + len(latents), head.further))
@@ -237,6 +235,15 @@ def read_header(data: bytes) -> Header:
     return _parse_head(data[:HEADER_BYTES_MAX]).header
 
 
+def read_container(file: BinaryIO, head: bytes) -> bytes:
+    """Return a whole file from a stream of which ``head``, `HEADER_BYTES_MAX` bytes, was read.
+
+    Of a file that is longer than its header announces, which is damaged, no more is read than that
+    takes to see. Errors are those of `read_header`.
+    """
+    return head + file.read(max(0, _parse_head(head).end + 1 - len(head)))
+
+
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
     """Raise ContainerError if a file claims more than ``max_pixels``."""
     if width * height > max_pixels:
@@ -265,6 +272,11 @@ class _Head:
     latents: _Entry
     further: tuple[_Entry, ...]
     size: int  # bytes, checksum included
+
+    @property
+    def end(self) -> int:
+        """Bytes of the whole file."""
+        return self.size + self.latents.length + sum(entry.length for entry in self.further)
 
 
 class _Cursor:

@@ -219,4 +219,4 @@ def _grey(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _rgb(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (H, W, 3) of a decoder's (H, W, 1) or (H, W, 3)."""
-    return np.broadcast_to(samples, (*samples.shape[:2], 3))
+    return samples if samples.shape[-1] == 3 else np.repeat(samples, 3, axis=-1)

@@ -49,17 +49,19 @@ def sample_prior(
     count: int, shape: tuple[int, int, int], *, seed: int, truncation: float = 1.0
 ) -> Latents:
     """Return samples (count, C, h, w) of N(0, truncation^2); errors are of `check_sampling`."""
-    check_sampling(count, truncation)
+    check_sampling(count, truncation, seed)
     noise = np.random.default_rng(seed).standard_normal((count, *shape))
     return (truncation * noise).astype(np.float32)
 
 
-def check_sampling(count: int, truncation: float) -> None:
-    """Raise ValueError if no sample is asked for, or ``truncation`` is negative or not finite."""
+def check_sampling(count: int, truncation: float, seed: int) -> None:
+    """Raise ValueError for no samples, a truncation below 0 or not finite, or a negative seed."""
     if count < 1:
         raise ValueError(f"{count} samples; at least 1")
     if not (math.isfinite(truncation) and truncation >= 0):
         raise ValueError(f"truncation {truncation} is not a number of at least 0")
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative")
 
 
 def interpolate_linear(a: Latents, b: Latents, count: int) -> Latents:

@@ -111,20 +111,24 @@ def _deflate(plane: Plane, code: int, level: int) -> Iterator[bytes]:
 
 def _inflate(body: bytes, size: int, section: str) -> bytearray:
     decoder, plane = zlib.decompressobj(_RAW_DEFLATE), bytearray()
+    rest, waiting = memoryview(body), b""  # given in pieces: what it leaves of them is copied
     try:
         while not decoder.eof and len(plane) <= size:
+            if not waiting:
+                waiting, rest = bytes(rest[:_CHUNK_BYTES]), rest[_CHUNK_BYTES:]
             # One byte more than fits shows a plane that is too long without inflating it.
-            piece = decoder.decompress(body, min(_CHUNK_BYTES, size + 1 - len(plane)))
-            body = decoder.unconsumed_tail
+            piece = decoder.decompress(waiting, min(_CHUNK_BYTES, size + 1 - len(plane)))
+            waiting = decoder.unconsumed_tail
             plane += piece
-            if not piece and not body and not decoder.eof:
+            if not piece and not waiting and not rest and not decoder.eof:
                 break
     except zlib.error as error:
         raise ContainerError(f"{section}: {error}; {DAMAGED}") from error
-    if len(plane) != size or not decoder.eof or decoder.unused_data:
+    unused = len(decoder.unused_data) + len(rest)
+    if len(plane) != size or not decoder.eof or unused:
         raise ContainerError(
             f"{section}: inflates to {len(plane)}{'' if decoder.eof else ' or more'} bytes with "
-            f"{len(decoder.unused_data)} left over, not to {size}; {DAMAGED}"
+            f"{unused} left over, not to {size}; {DAMAGED}"
         )
     return plane
 

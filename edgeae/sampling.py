@@ -30,10 +30,10 @@ def sample_latents(
     BundleError
         The bundle has no prior, or a damaged one.
     ValueError
-        No sample is asked for, or the truncation is negative or not finite.
+        No sample is asked for, or the truncation is negative or not finite, or the seed negative.
     """
     shape = sample_shape(bundle.manifest)
-    check_sampling(count, truncation)
+    check_sampling(count, truncation, seed)
     if bundle.manifest.prior != MIXTURE:
         return sample_prior(count, shape, seed=seed, truncation=truncation)
     try:

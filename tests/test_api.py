@@ -35,6 +35,14 @@ def test_one_call_and_codec_give_the_same_file(tiny_bundle: Path, photo: NDArray
     assert edgeae.compress(photo, 40, tiny_bundle) == codec.compress(photo, 40)
 
 
+@pytest.mark.parametrize("shape", [(64, 128, 3), (50, 70, 3), (64, 128), (64, 64, 4)])
+def test_what_is_decompressed_can_be_written_to(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    decoded = edgeae.decompress(edgeae.compress(pixels, model="tiny"), "tiny")
+    decoded[0] = 0
+    assert not decoded[0].any()
+
+
 def test_probe_reads_the_header_of_a_prefix(photo: NDArray[np.uint8]) -> None:
     header = edgeae.probe(edgeae.compress(photo, 12.34, "tiny")[:192])
     assert (header.width, header.height, header.mode, header.quality) == (150, 100, "RGB", 1234)

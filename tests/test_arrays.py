@@ -197,6 +197,11 @@ def test_hostile_shape_allocates_nothing() -> None:
     ("header", "data"),
     [
         (b"{'descr': (", b""),
+        (b"{1: 2, 'a': 3}", b""),
+        (b"{[]: 1}", b""),
+        (b"if x:\n    a\n  b", b""),
+        (b"{'descr': (), 'fortran_order': False, 'shape': (1,), }", bytes(4)),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807), }", b""),
         (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -5), }", bytes(20)),
         (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", bytes(4)),
     ],

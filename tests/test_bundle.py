@@ -112,6 +112,20 @@ def test_tables_that_are_no_archive_are_refused(bundle_copy: Path, data: bytes) 
         Bundle.load(bundle_copy)
 
 
+@pytest.mark.parametrize(
+    "member", [b"hello", b"\x93NUMPY\x01\x00\x0b\x00{'descr': (", b"\x93NUMPY\x01\x00\x01\x00{"]
+)
+def test_members_of_the_tables_that_are_no_arrays_are_refused(
+    bundle_copy: Path, member: bytes
+) -> None:
+    with zipfile.ZipFile(bundle_copy / TABLES, "w") as archive:
+        archive.writestr("masks.npy", member)
+    digest = hashlib.sha256((bundle_copy / TABLES).read_bytes()).hexdigest()
+    edit_manifest(bundle_copy, files={**read_manifest(bundle_copy).files, TABLES: digest})
+    with pytest.raises(BundleError, match=r"no NumPy archive|is no array"):
+        Bundle.load(bundle_copy)
+
+
 def test_tables_that_unpack_to_gigabytes_are_not_unpacked(bundle_copy: Path) -> None:
     with zipfile.ZipFile(bundle_copy / TABLES, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("masks.npy", bytes((1 << 26) + 1))

@@ -21,7 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import edgeae
-from edgeae.cli import output
+from edgeae.cli import output, stops
 from edgeae.cli.app import app
 from edgeae.cli.commands import COMMANDS, SUMMARIES, Place
 from edgeae.cli.jobs import Job
@@ -600,6 +600,24 @@ class TestOutput:
             output.write(pieces(), tmp_path / "x.eae", force=force)
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * force
 
+    def test_private_file_stays_private(self, tmp_path: Path) -> None:
+        (tmp_path / "x.eae").touch(0o600)
+        output.write(b"data", tmp_path / "x.eae", force=True)
+        assert (tmp_path / "x.eae").stat().st_mode & 0o777 == 0o600
+
+    def test_partial_files_of_other_outputs_are_not_removed(self, tmp_path: Path) -> None:
+        one, other = (tmp_path / f"{'long' * 20}-{number}.eae" for number in (1, 2))
+        for path in (one, other):
+            path.with_name(output._partial(path, "0123abcd")).touch()
+        output.remove_partial(one)
+        assert files(tmp_path) == {output._partial(other, "0123abcd")}
+
+    def test_control_characters_do_not_reach_the_terminal(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output.print_line("a\x1b[31mred\x07\tb")
+        assert capsys.readouterr().out == "a\\x1b[31mred\\x07\tb\n"
+
     @pytest.mark.parametrize("links", [True, False])
     def test_name_taken_meanwhile_is_not_overwritten(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
@@ -685,6 +703,58 @@ def start(
     )
 
 
+def test_inputs_and_outputs_are_the_same_however_they_are_spelled(
+    pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(pictures)
+    Image.open(pictures / "a.png").save(pictures / "a.bmp")
+    inputs = (pictures / "a.png", tmp_path / "link" / "a.bmp")
+    result = run("compress", *inputs, "-m", "tiny", "-f")
+    assert result.code == 7
+    assert "output of both" in result.err
+    (pictures / "b.restored.png").write_bytes((pictures / "a.png").read_bytes())
+    (pictures / "b.png").write_bytes((pictures / "a.png").read_bytes())
+    inputs = (pictures / "b.png", tmp_path / "link" / "b.restored.png")
+    result = run("restore", *inputs, "-f")
+    assert result.code == 7
+    assert "is an input as well" in result.err
+
+
+def test_pipe_that_has_a_name_is_described(eae: Path, tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "pipe").write_bytes, eae.read_bytes())
+        result = run("info", tmp_path / "pipe", "--json")
+    assert result.code == 0
+    assert result.lines()[0]["bytes"] == eae.stat().st_size
+
+
+@pytest.mark.parametrize("command", [["info"], ["decompress", "-f"]])
+def test_file_longer_than_it_says_is_not_read_whole(eae: Path, command: list[str]) -> None:
+    size = eae.stat().st_size
+    os.truncate(eae, 1 << 34)  # of holes: no memory would take it
+    result = run(*command, eae)
+    assert result.code == 3
+    assert f"offset {size}: more bytes follow the last section" in result.err
+
+
+def test_second_stop_ends_what_the_first_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[int] = []
+    seconds = iter([0.0, 1.0, 3.0])
+    monkeypatch.setattr(stops.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(stops.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(stops.signal, "raise_signal", raised.append)
+    stop = stops._Stop()
+    with pytest.raises(SystemExit, match="143"):
+        stop(signal.SIGTERM, None)
+    stop(signal.SIGTERM, None)
+    assert raised == []
+    stop(signal.SIGTERM, None)
+    assert raised == [signal.SIGTERM]
+
+
 class TestProcess:
     """What only a process of its own shows."""
 
@@ -712,7 +782,9 @@ class TestProcess:
         assert b"No space left on device" in err
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device")
-    @pytest.mark.parametrize("arguments", [["models"], ["compress", "{png}", "-o", "-"]])
+    @pytest.mark.parametrize(
+        "arguments", [["models"], ["--help"], ["--version"], ["compress", "{png}", "-o", "-"]]
+    )
     def test_full_stdout_is_7(self, png: Path, arguments: list[str]) -> None:
         filled = [argument.replace("{png}", str(png)) for argument in arguments]
         with Path("/dev/full").open("wb") as full:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -569,6 +571,32 @@ def test_metadata_survives_writing(name: str) -> None:
     assert kept[271] == "a maker"
 
 
+@pytest.mark.parametrize(
+    ("tag", "value"), [(0x100, 5), (0x101, 5), (278, 0), (284, 2), (338, 1), (339, 3), (262, 0)]
+)
+def test_layout_that_exif_claims_does_not_change_a_tiff(tag: int, value: int) -> None:
+    exif = Image.Exif()
+    exif[271], exif[tag] = "a maker", value
+    read = read_back(Picture(RGB, None, None, exif.tobytes()), "TIFF")
+    np.testing.assert_array_equal(read.pixels, RGB)
+    kept = Image.Exif()
+    assert read.exif is not None
+    kept.load(read.exif)
+    assert kept[271] == "a maker"
+
+
+def test_a_named_pipe_is_read(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "PNG")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(buffer.getvalue(),))
+    writer.start()
+    np.testing.assert_array_equal(read_picture(tmp_path / "pipe").pixels, RGB)
+    writer.join()
+
+
 def test_profile_of_grey_is_left_out_where_grey_becomes_colour() -> None:
     picture = Picture(GREY, None, b"a profile of grey")
     assert read_back(picture, "PNG").icc == b"a profile of grey"
@@ -585,7 +613,9 @@ def test_format_follows_the_extension(path: str, name: str) -> None:
 
 @pytest.mark.parametrize("path", ["a", "a.txt", "a.gif", "a.eae", "a.pdf"])
 def test_unwritable_extension_lists_the_writable(path: str) -> None:
-    with pytest.raises(ImageError, match=r"(cannot be written|no extension says which format); use .*\.jpg.*\.png"):
+    with pytest.raises(
+        ImageError, match=r"(cannot be written|no extension says which format); use .*\.jpg.*\.png"
+    ):
         format_for(Path(path))
 
 

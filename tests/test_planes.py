@@ -94,6 +94,17 @@ def test_malformed_plane_raises_container_error(data: bytes, message: str) -> No
         decode_plane(data, 3, 4, "alpha")
 
 
+def test_planes_of_many_pieces_round_trip_and_bytes_behind_them_are_seen() -> None:
+    plane = np.random.default_rng(0).integers(0, 256, (700, 900), np.uint8)
+    data = encode_plane(plane)
+    assert len(data) > 500_000
+    np.testing.assert_array_equal(decode_plane(data, 700, 900, "alpha"), plane)
+    with pytest.raises(ContainerError, match="with 300000 left over"):
+        decode_plane(data + bytes(300_000), 700, 900, "alpha")
+    with pytest.raises(ContainerError, match="or more bytes"):
+        decode_plane(data[:-1], 700, 900, "alpha")
+
+
 def test_bomb_stops_at_the_planes_size() -> None:
     bomb = b"\x01" + deflate(bytes(1 << 26))
     tracemalloc.start()

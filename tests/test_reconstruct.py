@@ -191,7 +191,9 @@ def test_generated_pictures_do_not_depend_on_their_number(vae: Codec) -> None:
     assert np.abs(difference).max() <= 1
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 1, 1), (3, 5, 1, 1), (0, 4, 1, 1), (4, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(3, 1, 1, 1), (3, 5, 1, 1), (0, 4, 1, 1), (4, 1, 1), (1, 4, 0, 1)]
+)
 def test_latents_of_another_shape_are_a_graph_error(vae: Codec, shape: tuple[int, ...]) -> None:
     with pytest.raises(GraphError, match=r"decodes \(n, 4, h, w\)"):
         vae.generate(np.zeros(shape, np.float32))

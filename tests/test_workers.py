@@ -252,7 +252,7 @@ def killed_by(names: AbstractSet[str], together: bool) -> Work[Named, bytes]:
     def write(job: Job, read: Named, data: bytes, seconds: float) -> Report:
         if read.name in names:
             assert job.target is not None
-            job.target.with_name(f".{job.target.name}.0123abcd.part").write_bytes(b"ma")
+            job.target.with_name(output._partial(job.target, "0123abcd")).write_bytes(b"ma")
             os.kill(os.getpid(), signal.SIGKILL)
         if read.name == "bug":
             raise ZeroDivisionError

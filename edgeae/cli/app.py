@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 import edgeae
 from edgeae.cli.commands import COMMANDS, SUMMARIES, mounted
-from edgeae.cli.output import discard
+from edgeae.cli.output import discard, visible
 from edgeae.cli.stops import raise_on_stops
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
@@ -127,6 +127,10 @@ def main() -> None:
         app(prog_name="edgeae")
     except KeyboardInterrupt:  # before the boundary was entered
         sys.exit(INTERRUPTED)
+    except OSError as error:  # --help and --version are printed there
+        discard(sys.stdout)
+        _complain(f"stdout: cannot be written: {error.strerror or error}")
+        sys.exit(OutputError.exit_code)
 
 
 def _command(name: str, place: Place) -> Any:
@@ -151,4 +155,4 @@ def _absent(name: str, reason: str) -> Callable[[], None]:
 
 
 def _complain(message: str) -> None:
-    typer.echo(f"edgeae: {' '.join(message.splitlines())}", err=True)
+    typer.echo(f"edgeae: {visible(' '.join(message.splitlines()))}", err=True)

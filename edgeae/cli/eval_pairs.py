@@ -16,7 +16,7 @@ from edgeae.cli.output import print_line
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import LATENT_SUFFIX
 from edgeae.cli.table import print_table
-from edgeae.container import read_header
+from edgeae.container import HEADER_BYTES_MAX, read_container, read_header
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 from edgeae.evaluation.compare import Comparison, compare, mean
 from edgeae.evaluation.peers import load_plugins
@@ -134,7 +134,8 @@ def _reader(
         if path.suffix.lower() != LATENT_SUFFIX:
             return read_picture(path, max_pixels=max_pixels)
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = read_container(file, file.read(HEADER_BYTES_MAX))
             exact = read_exact(data, None, max_pixels=max_pixels)
             if exact is not None:
                 return exact

@@ -13,7 +13,7 @@ from edgeae.cli.options import MAX_PIXELS, AsJson, MaxPixels
 from edgeae.cli.output import print_line
 from edgeae.cli.sizes import readable_bytes
 from edgeae.errors import BundleError, ContainerError, EdgeaeError
-from edgeae.paths import is_file, is_folder
+from edgeae.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ def models(as_json: AsJson = False) -> None:
 
 def _describe(text: str, max_pixels: int) -> dict[str, object]:
     path = Path(text)
-    if not is_file(path):
+    if not exists(path) or is_folder(path):
         from edgeae.bundle import find_bundle
 
         if not is_folder(path) and path.suffix in {".eae", ".npy"}:
@@ -88,15 +88,13 @@ def _describe(text: str, max_pixels: int) -> dict[str, object]:
 
 
 def _describe_file(path: Path, max_pixels: int) -> dict[str, object]:
-    from edgeae.container import HEADER_BYTES_MAX, Container, read_header
+    from edgeae.container import HEADER_BYTES_MAX, Container, read_container
     from edgeae.graphs import available_providers
     from edgeae.npy import is_npy, latents_from_npy
 
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES_MAX)
-        if not is_npy(head):
-            read_header(head)  # a large file that is none of ours is not read whole
-        data = head + file.read()
+        data = head + file.read() if is_npy(head) else read_container(file, head)
     if is_npy(data):
         latents = latents_from_npy(data, max_pixels=max_pixels)
         shapes = {"symbols": list(latents.symbols.shape), "z": list(latents.z.shape)}

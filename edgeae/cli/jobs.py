@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgeae.errors import OutputError
-from edgeae.paths import exists, is_file, is_folder
+from edgeae.paths import exists, is_file, is_folder, is_link
 
 if TYPE_CHECKING:
     from edgeae.errors import EdgeaeError
@@ -171,12 +171,14 @@ def _with_targets(sources: list[_Source], output: str | None, suffix: str) -> li
 
 
 def _check_targets(jobs: list[Job]) -> None:
-    taken: dict[Path, Job] = {}
-    sources = {job.source for job in jobs}
+    place = _Places()
+    taken: dict[str, Job] = {}
+    sources = {place.of(job.source) for job in jobs if job.source is not None}
     for job in jobs:
         if job.target is None:
             continue
-        other = taken.setdefault(job.target, job)
+        target = place.of(job.target)
+        other = taken.setdefault(target, job)
         if other is not job:
             raise OutputError(
                 f"{job.target}: output of both {other.source_name} and {job.source_name}; "
@@ -184,8 +186,23 @@ def _check_targets(jobs: list[Job]) -> None:
             )
         if job.source is not None and _same(job.source, job.target):
             raise OutputError(f"{job.target}: is the input itself; name another output")
-        if job.target in sources:
+        if target in sources:
             raise OutputError(f"{job.target}: is an input as well; name another output")
+
+
+class _Places:
+    """Where files really are, whichever way their names lead to them: links, cases of letters."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, str] = {}  # one look at the disk for all files of a folder
+
+    def of(self, path: Path) -> str:
+        if is_link(path):
+            return os.path.normcase(os.path.realpath(path))
+        folder = self._folders.get(path.parent)
+        if folder is None:
+            folder = self._folders[path.parent] = os.path.realpath(path.parent)
+        return os.path.normcase(os.path.join(folder, path.name))  # noqa: PTH118 no Path for each
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +17,10 @@ from edgeae import paths
 from edgeae.errors import OutputError
 from edgeae.paths import is_file, is_folder, is_link
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 _PERMISSIONS = 0o666  # minus the user's mask, as for any new file
-_PARTIAL = ".{}.{}.part"
-_NAME_KEPT = 60  # characters, of up to four bytes; file systems take 255
+_PARTIAL = ".{}.{:08x}.{}.part"  # of the name, its CRC-32, a random number
+_NAME_KEPT = 48  # characters, of up to four bytes; file systems take 255
 
 
 def check_target(target: Path | None, *, force: bool) -> None:
@@ -58,7 +62,7 @@ def write(data: bytes | Iterable[bytes], target: Path | None, *, force: bool) ->
                 return sum(map(device.write, pieces))
         file = target.resolve()  # a link keeps pointing at what it points at
         with _temporary(file) as temporary:
-            count = _write_through(temporary, pieces)
+            count = _write_through(temporary, pieces, _permissions(file))
             _publish(temporary, file, force=force)
             return count
     except BrokenPipeError:
@@ -85,15 +89,20 @@ def exists(target: Path | None) -> bool:
 def remove_partial(target: Path) -> None:
     """Remove what a killed process left of an output that it was writing."""
     file = target.resolve()
-    for path in file.parent.glob(_PARTIAL.format(glob.escape(file.name[:_NAME_KEPT]), "*")):
+    for path in file.parent.glob(_partial(file, "*", escaped=True)):
         path.unlink(missing_ok=True)
 
 
 def print_line(text: str) -> None:
     """Print a line to stdout; the errors are those of `write`."""
     with _stdout_errors():
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{visible(text)}\n")
         sys.stdout.flush()
+
+
+def visible(text: str) -> str:
+    """Return text with control characters, which terminals obey and files may bring, in words."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def discard(stream: TextIO) -> None:
@@ -126,18 +135,29 @@ def _stdout_errors() -> Iterator[None]:
         raise OutputError(f"stdout: cannot be written: {error.strerror or error}") from error
 
 
+def _partial(file: Path, random: str, *, escaped: bool = False) -> str:
+    name = file.name[:_NAME_KEPT]
+    crc = zlib.crc32(os.fsencode(file.name))  # outputs often share the beginning of their names
+    return _PARTIAL.format(glob.escape(name) if escaped else name, crc, random)
+
+
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    path = target.with_name(_PARTIAL.format(target.name[:_NAME_KEPT], os.urandom(4).hex()))
+    path = target.with_name(_partial(target, os.urandom(4).hex()))
     try:
         yield path
     finally:
         path.unlink(missing_ok=True)
 
 
-def _write_through(path: Path, pieces: Iterable[bytes]) -> int:
+def _permissions(file: Path) -> int:
+    """Return those of the file that is replaced: what was private stays so."""
+    return stat.S_IMODE(file.stat().st_mode) & _PERMISSIONS if is_file(file) else _PERMISSIONS
+
+
+def _write_through(path: Path, pieces: Iterable[bytes], permissions: int) -> int:
     descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PERMISSIONS
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), permissions
     )
     with os.fdopen(descriptor, "wb") as file:
         count = sum(map(file.write, pieces))

@@ -98,7 +98,7 @@ def holds_array(job: Job) -> bool:
 
 
 def _read(file: BinaryIO, max_pixels: int) -> Packed:
-    from edgeae.container import HEADER_BYTES_MAX, read_header
+    from edgeae.container import HEADER_BYTES_MAX, read_container, read_header
     from edgeae.npy import is_npy, latents_from_npy
 
     head = file.read(HEADER_BYTES_MAX)
@@ -107,5 +107,5 @@ def _read(file: BinaryIO, max_pixels: int) -> Packed:
         of = latents_from_npy(data, max_pixels=max_pixels)
         return Packed(len(data), of.width, of.height, of.mode, of.coding_id, of)
     header = read_header(head)
-    data = head + file.read()
+    data = read_container(file, head)
     return Packed(len(data), header.width, header.height, header.mode, header.coding_id, data)

@@ -8,7 +8,6 @@ that a big picture costs its decoded form in Pillow and its samples, and no thir
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -92,7 +91,7 @@ def read_picture(source: Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Pi
                 return _read_stream(stream, max_pixels)
             except ImageError as error:
                 raise ImageError(f"{source}: {error}") from error
-    return _read_stream(source if source.seekable() else io.BytesIO(source.read()), max_pixels)
+    return _read_stream(source, max_pixels)
 
 
 def picture_from_image(
@@ -264,6 +263,8 @@ def _save(
         if image.mode in ("L", "LA"):
             icc = None  # of grey
         image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
+    if exif and format == "TIFF":  # where tags of layout, which phones write, would be obeyed
+        exif = _description(exif)
     metadata = {"icc_profile": icc, "exif": exif}
     options = options | {key: value for key, value in metadata.items() if value}
     try:
@@ -273,7 +274,9 @@ def _save(
             buffer = io.BytesIO()
             image.save(buffer, format, **options)
             target.write(buffer.getbuffer())
-    except (OSError, ValueError, SystemError, OverflowError, struct.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's writers raise whatever odd metadata leads to
         if isinstance(error, OSError) and error.errno:
             raise OutputError(f"cannot be written: {error.strerror or error}") from error
         size = f"{image.width}x{image.height}"
@@ -283,6 +286,8 @@ def _save(
 
 def _read_stream(stream: BinaryIO, max_pixels: int) -> Picture:
     with damage_as_image_error("image"):
+        if not stream.seekable():
+            stream = io.BytesIO(stream.read())
         stream.seek(0)
         prefix = stream.read(PREFIX_BYTES)
     if not prefix:
@@ -441,6 +446,14 @@ def _exif_and_orientation(
     except Exception:  # noqa: BLE001 - the photo matters more than what was noted about it
         notes.append("Exif unreadable, dropped")
         return None, 1
+
+
+def _description(exif: bytes) -> bytes:
+    """Return an Exif block with what it says of the picture, and nothing of how it is stored."""
+    found, kept = Image.Exif(), Image.Exif()
+    found.load(exif)
+    _copy_description(found, kept)
+    return kept.tobytes()
 
 
 def _copy_description(found: Image.Exif, kept: Image.Exif) -> None:

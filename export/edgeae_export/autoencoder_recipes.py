@@ -6,7 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeae_export.recipe_ranges import COUNT, POSITIVE, SHARE, check_ranges
+from edgeae_export.recipe_ranges import (
+    COUNT,
+    MAYBE_NONE,
+    POSITIVE,
+    SHARE,
+    check_order,
+    check_ranges,
+)
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the fall that is left -> of the rate
     "linear": lambda left: left,
@@ -16,6 +23,14 @@ _RANGES = {
     **dict.fromkeys(("height", "width", "batch", "warmup_steps"), COUNT),
     **dict.fromkeys(("epochs", "learning_rate"), POSITIVE),
     "decay": SHARE,
+    "seed": MAYBE_NONE,
+}
+_DAMAGES = {
+    **dict.fromkeys(("filters2", "filters4", "patches", "patch_side"), COUNT),
+    **dict.fromkeys(("blocks2", "blocks4"), MAYBE_NONE),
+    **dict.fromkeys(("noise_low", "noise_high"), (0, 255)),
+    **dict.fromkeys(("jpeg_low", "jpeg_high"), (1, 95)),
+    **dict.fromkeys(("jpeg_share", "patch_share"), SHARE),
 }
 
 
@@ -63,6 +78,7 @@ class ConvAutoencoderRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(ConvAutoencoderRecipe, self).__post_init__()
+        check_ranges(self, {"filters": COUNT, "code_channels": COUNT, "alpha": SHARE})
         self.must_divide(4)
         if self.loss not in ("mse", "bce", "weighted"):
             raise ValueError(f"loss {self.loss!r} is none of mse, bce, weighted")
@@ -83,7 +99,12 @@ class VaeRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(VaeRecipe, self).__post_init__()
+        check_ranges(self, dict.fromkeys(("latents", "dense_channels", "hidden"), COUNT))
+        check_ranges(self, {"deviation": POSITIVE, "beta": MAYBE_NONE})
+        check_ranges(self, {"beta_warmup_epochs": MAYBE_NONE})
         object.__setattr__(self, "filters", tuple(self.filters))  # lists in TOML and JSON
+        if not self.filters or not all(isinstance(n, int) and n >= 1 for n in self.filters):
+            raise ValueError(f"filters is {list(self.filters)}, not one number or more, from 1 on")
         self.must_divide(2 ** len(self.filters))
         if self.likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood {self.likelihood!r} is none of bernoulli, gaussian")
@@ -118,6 +139,9 @@ class DenoiseRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(DenoiseRecipe, self).__post_init__()
+        check_ranges(self, _DAMAGES)
+        check_order(self, "noise_low", "noise_high")
+        check_order(self, "jpeg_low", "jpeg_high")
         self.must_divide(4)
         if self.network == "denoise-photo" and (self.channels != 3 or self.height != self.width):
             raise ValueError(

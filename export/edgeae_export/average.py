@@ -85,4 +85,4 @@ def _check_alike(there: dict[str, Tensor], here: dict[str, Tensor]) -> None:
 
 
 def _listed(shares: Sequence[float]) -> str:
-    return " ".join(f"{share:g}" for share in shares)
+    return " ".join(f"{share:.9g}" for share in shares)

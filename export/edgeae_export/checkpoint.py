@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from edgeae.errors import BundleError, OutputError
 from edgeae_export.recipe_table import recipe_of
@@ -65,13 +65,16 @@ class Checkpoint(Generic[R]):
             "progress": json.dumps(asdict(self.progress)),
             "history": json.dumps(self.history),
         }
+        # Not its save_file: a kill there leaves a file of another name each time.
+        data = save({k: v.contiguous() for k, v in self.tensors.items()}, metadata)
         partial = path.with_name(path.name + ".partial")
         try:
-            save_file({k: v.contiguous() for k, v in self.tensors.items()}, partial, metadata)
-            with partial.open("rb") as file:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise OutputError(f"{path}: cannot be written ({error})") from error

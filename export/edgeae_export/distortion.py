@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from edgeae_export.similarity import ms_ssim
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK = 16  # pixels a side of a latent's block
 SMOOTH_VARIANCE = 4.0  # squared grey levels, at which a border's error counts half
+LEAST_ERROR = 1e-3  # squared grey levels, for logarithms: flat pictures come back without any
 DISSIMILARITY = 1500.0  # squared grey levels that 1 - MS-SSIM stands for (docs/experiments.md)
 
 
@@ -48,6 +51,11 @@ class Distortion:
 def squared_error(decoded: Tensor, pixels: Tensor) -> Tensor:
     """Mean over pixels and channels [N]."""
     return (decoded - pixels).square().mean((1, 2, 3))
+
+
+def measured_psnr(error: Tensor) -> Tensor:
+    """Return the PSNR in dB of squared errors; one below a thousandth counts as that, 78 dB."""
+    return 10 * torch.log10(255**2 / error.clamp(min=LEAST_ERROR))
 
 
 def border_error(decoded: Tensor, pixels: Tensor) -> Tensor:

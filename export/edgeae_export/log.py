@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgeae.errors import OutputError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,7 +81,13 @@ class Log:
         self.path = path  # None in the processes that write nothing
 
     def write(self, row: dict[str, object]) -> None:
-        """Append one object."""
-        if self.path is not None:
+        """Append one object; OutputError if the machine refuses."""
+        if self.path is None:
+            return
+        try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error})"
+            ) from error

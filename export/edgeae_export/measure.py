@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgeae.bundle import FP32
 from edgeae.codec import Codec
+from edgeae.evaluation.compare import LOSSLESS_DB
 from edgeae.metrics import bits_per_pixel, psnr_db
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ QUALITIES = (0.0, 15.0, 30.0, 50.0, 70.0, 85.0, 100.0)
 def rate_distortion(
     bundle: Path, pictures: Sequence[NDArray[np.uint8]]
 ) -> tuple[tuple[float, float, float], ...]:
-    """Return (quality, bits per pixel, PSNR in dB) at some qualities, means over ``pictures``."""
+    """Return (quality, bits per pixel, PSNR in dB) at some qualities, means over ``pictures``.
+
+    In them a picture that comes back without an error counts as 100 dB.
+    """
     codec = Codec.load(bundle, precision=FP32, threads=1)
     points = []
     for quality in QUALITIES:
@@ -30,7 +34,7 @@ def rate_distortion(
         for picture in pictures:
             data = codec.compress(picture, quality)
             rates.append(bits_per_pixel(len(data), *picture.shape[:2]))
-            psnrs.append(psnr_db(picture, codec.decompress(data)))
+            psnrs.append(min(psnr_db(picture, codec.decompress(data)), LOSSLESS_DB))
         count = len(pictures)
         points.append(
             (quality, round(math.fsum(rates) / count, 5), round(math.fsum(psnrs) / count, 3))

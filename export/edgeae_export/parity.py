@@ -15,7 +15,7 @@ from edgeae.bundle import GRAPHS
 from edgeae.errors import BoundError
 from edgeae.graphs import Graph
 from edgeae.images.padding import pad
-from edgeae_export.distortion import squared_error
+from edgeae_export.distortion import LEAST_ERROR, squared_error
 from edgeae_export.graph_builder import serialized
 from edgeae_export.networks.photo import HYPER_CLIP
 
@@ -99,7 +99,7 @@ def _rate_and_error(
         y_bpp, z_bpp, decoded = model.evaluate(pixels, torch.tensor([quality]))
         rows.append(torch.stack((y_bpp + z_bpp, squared_error(decoded, pixels))))
     rate, error = torch.cat(rows, dim=1).double().mean(dim=1).tolist()
-    return rate, error
+    return rate, max(error, LEAST_ERROR)
 
 
 def _session(name: str, model: ModelProto) -> Graph:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
 ENLARGED_SHARE = 0.3  # of the crops are enlarged, by up to ENLARGEMENT, so that soft ones occur
 ENLARGEMENT = 1.5
 
@@ -83,7 +86,7 @@ def _files(sources: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
                     yield from _members(path)
                 elif path.suffix.lower() in SUFFIXES:
                     yield str(path), path.read_bytes()
-            except (OSError, tarfile.TarError) as error:
+            except UNREADABLE as error:
                 raise ImageError(f"{path}: cannot be read ({error}); remove it") from error
 
 

@@ -62,7 +62,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         recipe: Any = bundle.manifest.training["recipe"]
         codec = PhotoCodec(Recipe(**recipe).shape)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{path}: its manifest has no recipe of this version ({error}); train from the start"
         ) from error
@@ -75,6 +75,11 @@ def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
 
     It has no moments, which a bundle does not carry; the prior of z is fitted to its tables. Its
     progress is that of the training that the bundle came from.
+
+    Raises
+    ------
+    BundleError
+        As of `read_weights`, or its manifest does not say how long it was trained.
     """
     weights = {f"codec.{key}": value for key, value in read_weights(path).items()}
     bundle = Bundle.load(path)
@@ -82,11 +87,17 @@ def checkpoint_of_bundle(path: Path) -> Checkpoint[Recipe]:
     weights |= {f"prior.{key}": value for key, value in prior.items()}
     training: Any = bundle.manifest.training
     tensors = {f"{group}.{k}": v for group in ("model", "average") for k, v in weights.items()}
-    progress = Progress(
-        step=training["steps"],
-        seconds=60 * training["minutes"],
-        megapixels=training["megapixels"],
-    )
+    try:
+        progress = Progress(
+            step=int(training["steps"]),
+            seconds=60 * float(training["minutes"]),
+            megapixels=float(training["megapixels"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{path}: its manifest does not say how long it was trained ({error!r}); export "
+            "it again"
+        ) from error
     history = {BUNDLE: identity(bundle.manifest)}
     return Checkpoint(Recipe(**training["recipe"]), progress, tensors, history)
 

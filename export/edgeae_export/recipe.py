@@ -11,7 +11,14 @@ from typing import Any
 from edgeae.errors import BoundError
 from edgeae.metrics import MS_SSIM_MIN_SIDE
 from edgeae_export.networks.photo import ANCHORS, ORDERS, PhotoShape
-from edgeae_export.recipe_ranges import COUNT, MAYBE_NONE, POSITIVE, SHARE, check_ranges
+from edgeae_export.recipe_ranges import (
+    COUNT,
+    MAYBE_NONE,
+    POSITIVE,
+    SHARE,
+    check_order,
+    check_ranges,
+)
 
 SMALLEST_SIDE = 64  # pixels of a crop: one hyper-latent
 _RANGES = {
@@ -24,7 +31,7 @@ _RANGES = {
     **dict.fromkeys(("learning_rate", "linear_learning_rate", "lambda_min"), POSITIVE),
     "lambda_ratio": COUNT,
     **dict.fromkeys(("decay", "averaging", "structure_share"), SHARE),
-    "border_weight": MAYBE_NONE,
+    **dict.fromkeys(("border_weight", "seed"), MAYBE_NONE),
 }
 
 
@@ -62,6 +69,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES)
+        check_order(self, "overlap", "latent_channels")
+        check_order(self, "predicted", "latent_channels")
         if self.crop % SMALLEST_SIDE:
             raise ValueError(f"crop is {self.crop}, not a multiple of {SMALLEST_SIDE}")
         if self.structure_share > 0 and self.crop < MS_SSIM_MIN_SIDE:

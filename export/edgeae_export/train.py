@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from edgeae.errors import BundleError
+from edgeae.errors import BoundError, BundleError
 from edgeae_export import context_start, klt
 from edgeae_export.checkpoint import Checkpoint, Progress
+from edgeae_export.compiler import compiler_needed
+from edgeae_export.distortion import measured_psnr
 from edgeae_export.latent_growth import check_latents, grown
 from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 from edgeae_export.pictures import CropSampler, load_pictures
-from edgeae_export.starts import origin
+from edgeae_export.starts import continued, origin
 from edgeae_export.state import AVERAGE_EVERY, Run
 from edgeae_export.tuning import Tuning
 from edgeae_export.validation import central_crops, validate
@@ -90,13 +92,19 @@ def train(
     BundleError
         ``resume`` finds a damaged checkpoint, or one of another network.
     BoundError
-        ``init`` has more latents than the recipe, or fewer and its entropy networks are frozen.
+        ``init`` has more latents than the recipe, or fewer and its entropy networks are frozen, or
+        other widths; or the batch cannot be divided among the processes.
+    MissingExtraError
+        torch finds no C++ compiler.
+    OutputError
+        ``budget.out`` cannot be made or written to.
     """
     if init is not None:
         check_latents(init.recipe, recipe, frozen=tuning.freeze_entropy)
-    torch.set_num_threads(budget.threads)
     processes = budget.processes
-    budget.out.mkdir(parents=True, exist_ok=True)
+    check_batch(recipe, processes)
+    budget.make_folder()
+    torch.set_num_threads(budget.threads)
     path = budget.out / "checkpoint.safetensors"
     pictures = load_pictures(data, smallest_side=recipe.crop)
     held_out = central_crops(load_pictures(validation, smallest_side=recipe.crop), recipe)
@@ -118,7 +126,7 @@ def train(
         run.adopt(earlier)
         run.progress = earlier.progress
         tuning = tuning.continued(earlier.history)
-        history = earlier.history | history
+        history = continued(earlier, recipe, history)
     elif init is not None:
         start_from(init, run, CropSampler(pictures, recipe.seed))
         history["init"] = origin(init)
@@ -144,7 +152,8 @@ def train(
         started = time.perf_counter()
         rate = learning_rate(recipe, run.progress, budget.minutes)
         before_step(run.progress.step)
-        window.add(step_once(run, compiled, sampler, rate, processes))
+        with compiler_needed():
+            window.add(step_once(run, compiled, sampler, rate, processes))
         seconds = torch.tensor([0.0 if compiling else time.perf_counter() - started])
         processes.share([seconds])  # so that all stop at the same step
         compiling = False
@@ -183,11 +192,26 @@ def check_resumable(path: Path, earlier: Checkpoint[Recipe], recipe: Recipe) -> 
         )
 
 
+def check_batch(recipe: Recipe, processes: Processes) -> None:
+    """Raise BoundError unless every process has as many crops of a batch as any other."""
+    if recipe.batch % processes.count:
+        raise BoundError(
+            f"recipe {recipe.name}: a batch of {recipe.batch} cannot be divided among "
+            f"{processes.count} processes; start as many as divide it"
+        )
+
+
 def start_from(init: Checkpoint[Recipe], run: Run, sampler: CropSampler) -> None:
     """Take the weights of ``init``, and what it lacks from crops: latents, the context's start."""
     if init.recipe.latent_channels < run.recipe.latent_channels:
         init = grown(init, run.recipe, sampler)
-    if CONTEXT & run.adopt(init):
+    lacking = run.adopt(init)
+    if other := sorted(name for name in lacking - CONTEXT if ".blocks" not in name):
+        raise BoundError(
+            f"--init: {init.recipe.name} has {other[0]} of another width than {run.recipe.name}; "
+            "only the numbers of blocks and latents may differ"
+        )
+    if CONTEXT & lacking:
         start_context(run, sampler)
 
 
@@ -235,7 +259,7 @@ def step_once(
     run.update(rate)
     if run.progress.step % AVERAGE_EVERY == 0:
         run.average_weights()
-    psnr = 10 * torch.log10(255**2 / error)
+    psnr = measured_psnr(error)
     # The logarithm of the cost, not the normalized loss (always near 1), shows the progress.
     means = torch.stack([cost.detach().log(), y_bpp, z_bpp, psnr]).mean(dim=1)
     processes.average([means])

@@ -24,7 +24,7 @@ from edgeae_export.autoencoder_recipes import SCHEDULES
 from edgeae_export.autoencoder_state import Run
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.log import Log
-from edgeae_export.starts import origin
+from edgeae_export.starts import continued, origin
 from edgeae_export.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def train(
         Data are missing, damaged, or of another size than the recipe's.
     BundleError
         ``resume`` finds a damaged checkpoint, or one of another network.
+    OutputError
+        ``budget.out`` cannot be made or written to.
     """
     if budget.processes.count > 1:
         raise BoundError(
@@ -101,7 +103,7 @@ def train(
             "start it without torchrun"
         )
     torch.set_num_threads(budget.threads)
-    budget.out.mkdir(parents=True, exist_ok=True)
+    budget.make_folder()
     path = budget.out / "checkpoint.safetensors"
     task = TASKS[recipe.network]
     examples = task.examples(data, recipe)
@@ -121,7 +123,7 @@ def train(
         earlier = Checkpoint.load(path)
         run.adopt(earlier)
         run.progress = earlier.progress
-        history = earlier.history | history
+        history = continued(earlier, recipe, history)
     elif init is not None:
         run.adopt(init)
         history["init"] = origin(init)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgeae_export.distortion import Distortion, squared_error
+from edgeae_export.distortion import Distortion, measured_psnr, squared_error
 from edgeae_export.networks.photo import ANCHOR_STEP, ANCHORS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _anchor(run: Run, pictures: Tensor, anchor: int, recipe: Recipe) -> Tensor:
         y_bpp, z_bpp, decoded = run.model.evaluate(crop, quality)
         rate, error = y_bpp + z_bpp, distortion(decoded, crop)
         cost = (rate + recipe.lambdas()[anchor] * error).log2()
-        psnr = 10 * torch.log10(255**2 / squared_error(decoded, crop))
+        psnr = measured_psnr(squared_error(decoded, crop))
         rows.append(torch.stack((rate, cost, psnr)).cpu())
     return torch.cat(rows, dim=1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -12,15 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError
+from torch._dynamo.exc import TorchDynamoException
 
-from edgeae.errors import BoundError, BundleError, GraphError, OutputError
+from edgeae.errors import BoundError, BundleError, GraphError, MissingExtraError, OutputError
+from edgeae_export.average import average
 from edgeae_export.budget import Budget, choose_device
 from edgeae_export.checkpoint import Checkpoint, Progress
-from edgeae_export.log import Report
+from edgeae_export.compiler import compiler_needed
+from edgeae_export.log import Log, Report
 from edgeae_export.networks.photo import ANCHORS
-from edgeae_export.processes import ALONE
+from edgeae_export.processes import ALONE, Processes
 from edgeae_export.recipe_table import load_recipe
+from edgeae_export.starts import origin
 from edgeae_export.state import Run
 from edgeae_export.train import anchors_in_turn, learning_rate, train
 from export.made_pictures import write_pictures
@@ -116,6 +120,101 @@ def test_resume_with_the_recipe_of_another_network_is_refused(tmp_path: Path) ->
     assert path.read_bytes() == data
 
 
+def test_what_a_run_went_on_with_is_in_its_provenance(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.03)
+    write_pictures(tmp_path / "others", 4)
+    train(
+        replace(first.recipe, lambda_min=0.01),
+        [tmp_path / "others"],
+        [tmp_path / "photos"],
+        budget(tmp_path / "run", 0.05),
+        init=None,
+        resume=True,
+        show=lambda report: None,
+    )
+    changed = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").history["changed"]
+    assert changed.startswith(f"at step {first.progress.step}: ")
+    assert f"lambda_min from {first.recipe.lambda_min}" in changed
+    assert "data from photos" in changed
+
+
+def test_an_average_is_started_from_and_not_gone_on_with(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.03)
+    average([first, first], [0.5, 0.5]).save(tmp_path / "run" / "checkpoint.safetensors")
+    with pytest.raises(BoundError, match="is an average; start from it with --init"):
+        run_training(tmp_path, 0.05, resume=True)
+    assert "averaged with tiny" in origin(average([first, first], [0.5, 0.5]))
+
+
+def test_a_start_of_other_widths_is_refused(tmp_path: Path) -> None:
+    first, _ = run_training(tmp_path, 0.03)
+    photos = [tmp_path / "photos"]
+    with pytest.raises(BoundError, match=r"of another width than wide; only the numbers of blocks"):
+        train(
+            replace(first.recipe, name="wide", hyper_width=first.recipe.hyper_width + 4),
+            photos,
+            photos,
+            budget(tmp_path / "wide", 0.03),
+            init=first,
+            resume=False,
+            show=lambda report: None,
+        )
+
+
+@pytest.mark.parametrize("out", ["file", "file/in"])
+def test_a_folder_that_cannot_be_made_is_said_first(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be made"):
+        train(
+            photo_recipe(),
+            [tmp_path / "absent"],
+            [tmp_path / "absent"],
+            budget(tmp_path / out, 0.03),
+            init=None,
+            resume=False,
+            show=lambda report: None,
+        )
+
+
+def test_a_batch_must_be_divided_among_the_processes(tmp_path: Path) -> None:
+    with pytest.raises(BoundError, match="a batch of 8 cannot be divided among 3 processes"):
+        train(
+            photo_recipe(),
+            [tmp_path],
+            [tmp_path],
+            replace(budget(tmp_path / "run", 0.03), processes=Processes(rank=0, count=3)),
+            init=None,
+            resume=False,
+            show=lambda report: None,
+        )
+
+
+def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        Log(tmp_path).write({"step": 1})
+
+
+def test_a_missing_compiler_is_named() -> None:
+    with pytest.raises(MissingExtraError, match=r"install one \(g\+\+"), compiler_needed():
+        raise TorchDynamoException("InvalidCxxCompiler: No working C++ compiler found")
+    with pytest.raises(TorchDynamoException, match="else"), compiler_needed():
+        raise TorchDynamoException("something else")
+
+
+def test_stops_while_saving_leave_one_partial_file_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stop)
+    checkpoint = Checkpoint(photo_recipe(), Progress(1, 1.0, 1.0), {"a": torch.ones(9)}, {})
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(tmp_path / "checkpoint.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} <= {"checkpoint.safetensors.partial"}
+
+
 def test_a_full_disk_leaves_the_checkpoint_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,12 +223,11 @@ def test_a_full_disk_leaves_the_checkpoint_that_is_there(
     checkpoint.save(path)
     data = path.read_bytes()
 
-    def fill(*_: object) -> None:
-        path.with_name("checkpoint.safetensors.partial").write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device")
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("edgeae_export.checkpoint.save_file", fill)
-    with pytest.raises(OutputError, match=r"cannot be written \(I/O error: No space left"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot be written \(.*No space left"):
         checkpoint.save(path)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [data]
 
@@ -237,6 +335,10 @@ def test_unknown_recipe_and_unknown_key_are_named(tmp_path: Path) -> None:
         ("batch = 8", "batch = 0", "batch is 0, not at least 1"),
         ("warmup_steps = 4", "warmup_steps = 0", "warmup_steps is 0, not at least 1"),
         ("decay = 0.4", "decay = 4", "decay is 4, not within 0..1"),
+        ("batch = 8", "batch = 8.5", "batch is 8.5, not of type int"),
+        ("decay = 0.4", "decay = true", "decay is True, not of type float"),
+        ("seed = 1", "seed = -1", "seed is -1, not at least 0"),
+        ("predicted = 3", "predicted = 99", "predicted is 99, above latent_channels, which is 8"),
     ],
 )
 def test_value_out_of_range_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

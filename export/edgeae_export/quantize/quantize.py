@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from edgeae.bundle import CARD, INT8, MANIFEST, QUANTIZED_GRAPHS, Bundle, file_sha256, graph_file
-from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.errors import BoundError, BundleError, ImageError, OutputError
 from edgeae.images.padding import pad
 from edgeae_export.graph_builder import serialized
 from edgeae_export.quantize.choose import Candidate, choose
@@ -67,7 +67,7 @@ def quantize(
     bundle : Bundle
         In float; its int8 graphs, if any, are made anew.
     pictures : sequence of (H, W, 3) uint8
-        A crop of each is used, for one purpose only; of fewer than three, several.
+        Three or more; a crop of each is used, for one purpose only.
     out : Path
         The folder; replaced if it is the bundle's own, else it must not exist.
     budget : float
@@ -84,6 +84,8 @@ def quantize(
         layer can be in int8; nothing is written.
     BundleError
         The bundle is for arrays, or no layer of it has an integer kernel.
+    ImageError
+        Fewer than three pictures.
     OutputError
         ``out`` exists and is another bundle's.
     """
@@ -200,8 +202,12 @@ def _crops(
         raise BundleError(f"{manifest.name}: takes {manifest.input}s; only pictures calibrate")
     height, width = manifest.fixed_size or (SIDE, SIDE)
     crops = []
-    order = np.resize(random.permutation(len(pictures)), max(3, len(pictures)))
-    for number in order:
+    if len(pictures) < 3:
+        raise ImageError(
+            f"{len(pictures)} pictures to quantize with; give three at least: one to choose by, "
+            "one to check, one to calibrate"
+        )
+    for number in random.permutation(len(pictures)):
         picture = pictures[int(number)]
         top = random.integers(max(0, picture.shape[0] - height) + 1)
         left = random.integers(max(0, picture.shape[1] - width) + 1)
