@@ -49,6 +49,16 @@ def test_share_of_all_is_the_first() -> None:
     assert torch.equal(found.tensors["average.w"], checkpoint(3.0).tensors["average.w"])
 
 
+@pytest.mark.parametrize("count", [3, 6, 7, 9])
+def test_shares_that_the_provenance_names_can_be_given_again(count: int) -> None:
+    parts = [checkpoint(float(number)) for number in range(count)]
+    named = average(parts, [1 / count] * count).history["shares"]
+    again = average(parts, [float(share) for share in named.split()])
+    torch.testing.assert_close(
+        again.tensors["average.w"], checkpoint((count - 1) / 2).tensors["average.w"]
+    )
+
+
 @pytest.mark.parametrize(
     ("parts", "shares", "what"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from edgeae_export.klt import principal_components
 from edgeae_export.networks.layers import space_to_depth
 from edgeae_export.networks.photo import GREY, PhotoCodec
 from edgeae_export.photo_graphs import fractional_bits, is_kernel
-from edgeae_export.read_weights import read_weights
+from edgeae_export.read_weights import checkpoint_of_bundle, read_weights
 from edgeae_export.recipe_table import load_recipe
 from edgeae_export.write_bundle import Label
 from export.made_pictures import made_picture
@@ -154,6 +156,29 @@ def test_training_can_start_again_from_the_bundle(bundle: Path, checkpoint: Chec
                 most = 127 * 2.0 ** -fractional_bits(codec)[key]
                 expected = expected.clamp(-most, most)
         torch.testing.assert_close(value, expected, atol=unit, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("megapixels", None), ("minutes", "long"), ("recipe", {"crop": 100})]
+)
+def test_a_bundle_that_does_not_say_how_it_was_trained_is_refused(
+    bundle: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    document = json.loads((copy / "manifest.json").read_text())
+    whole = document["training"][key]
+    document["training"][key] = whole | value if isinstance(value, dict) else value
+    (copy / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="its manifest"):
+        checkpoint_of_bundle(copy)
+
+
+def test_held_out_pictures_that_come_back_exactly_are_measured(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    white = np.full((64, 64, 3), 255, np.uint8)
+    points = export(checkpoint, PICTURES, [white], tmp_path / "b", LABEL).rate_distortion
+    assert max(psnr for _, _, psnr in points) == 100
 
 
 def test_a_name_that_none_could_have_is_refused_first(

@@ -45,6 +45,19 @@ def test_a_broken_tar_is_named(tmp_path: Path) -> None:
         load_pictures([tmp_path])
 
 
+def test_a_compressed_tar_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in" / "a.png")
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "in" / "a.png", "a.png")
+    data = (tmp_path / "whole.tar.gz").read_bytes()
+    (tmp_path / "in" / "a.png").unlink()
+    (tmp_path / "in" / "cut.tar").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageError, match=r"cut\.tar: cannot be read"):
+        load_pictures([tmp_path / "in"])
+
+
 def test_pictures_of_16_bits_are_read_as_the_codec_reads_them(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65_535, 64 * 64).astype(np.uint16).reshape(64, 64)
     Image.fromarray(ramp).save(tmp_path / "deep.png")

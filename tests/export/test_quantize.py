@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from edgeae.bundle import MANIFEST, Bundle, read_manifest
 from edgeae.cli.app import app
 from edgeae.codec import Codec
-from edgeae.errors import BoundError, BundleError, OutputError
+from edgeae.errors import BoundError, BundleError, ImageError, OutputError
 from edgeae.graphs import Graph
 from edgeae.metrics import psnr_db
 from edgeae_export.quantize import qdq, rescale
@@ -300,6 +300,21 @@ def test_bundle_for_arrays_is_refused(plain_bundle: Path, tmp_path: Path) -> Non
         quantize(
             dataclasses.replace(bundle, manifest=arrays),
             SMALL,
+            tmp_path / "out",
+            budget=1.0,
+            seed=1,
+            threads=1,
+            show=print,
+        )
+
+
+def test_two_pictures_are_too_few_to_choose_check_and_calibrate(
+    plain_bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ImageError, match="2 pictures to quantize with; give three at least"):
+        quantize(
+            Bundle.load(plain_bundle),
+            SMALL[:2],
             tmp_path / "out",
             budget=1.0,
             seed=1,

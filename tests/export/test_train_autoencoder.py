@@ -89,6 +89,25 @@ def figures(out: Path) -> dict[str, float]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes", "message"),
+    [
+        (vae(), {"deviation": 0.0}, "deviation is 0.0, not at least"),
+        (vae(), {"filters": ()}, "filters is"),
+        (vae(), {"latents": 2.5}, "latents is 2.5, not of type int"),
+        (conv_ae(), {"filters": 0}, "filters is 0, not at least 1"),
+        (conv_ae(), {"alpha": 3.0}, "alpha is 3.0, not within 0..1"),
+        (denoise(), {"noise_low": 140.0}, "noise_low is 140.0, above noise_high"),
+        (denoise(), {"jpeg_share": -0.5}, "jpeg_share is -0.5, not within 0..1"),
+    ],
+)
+def test_values_out_of_range_are_named(
+    recipe: AutoencoderRecipe, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        replace(recipe, **changes)  # type: ignore[arg-type]
+
+
 def test_several_processes_are_refused_before_anything_is_written(
     discs: Path, tmp_path: Path
 ) -> None:
