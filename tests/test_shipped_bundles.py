@@ -114,20 +114,24 @@ def test_small_photo_bundle_is_nearly_as_good() -> None:
 # 1 - MS-SSIM of photo-vivid and of photo at most, and of the former as a share of the latter.
 @pytest.mark.parametrize(
     ("size", "lost", "lost_by_photo", "share"),
-    [(2800, 0.0408, 0.0433, 0.95), (5300, 0.0197, 0.0211, 0.94)],
+    [(2800, 0.0390, 0.0433, 0.91), (5300, 0.0190, 0.0211, 0.91)],
 )
 def test_vivid_keeps_more_structure_in_as_many_bytes(
     size: int, lost: float, lost_by_photo: float, share: float
 ) -> None:
     pixels = _cat()
-    files = [
-        (c, c.compress(pixels, edgeae.TargetSize(size))) for c in _codecs("photo-vivid", "photo")
-    ]
-    assert all(len(data) <= size for _, data in files)
-    vivid, photo = (1 - ms_ssim(pixels, codec.decompress(data)) for codec, data in files)
+    vivid, photo = (_least_lost(c, pixels, size) for c in _codecs("photo-vivid", "photo"))
     assert vivid < lost
     assert photo < lost_by_photo
     assert vivid < share * photo
+
+
+def _least_lost(codec: edgeae.Codec, pixels: NDArray[np.uint8], size: int) -> float:
+    """Return the least 1 - MS-SSIM of files up to ``size``; TargetSize may leave 3 % of it."""
+    near = edgeae.probe(codec.compress(pixels, edgeae.TargetSize(size))).quality / 100
+    files = (codec.compress(pixels, near + step / 16) for step in range(25))
+    decoded = (codec.decompress(data) for data in files if len(data) <= size)
+    return min(1 - ms_ssim(pixels, picture) for picture in decoded)
 
 
 def _codecs(*names: str) -> list[edgeae.Codec]:
