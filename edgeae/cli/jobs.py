@@ -191,7 +191,7 @@ def _check_targets(jobs: list[Job]) -> None:
 
 
 class _Places:
-    """Where files really are, whichever way their names lead to them: links, cases of letters."""
+    """Where files really are, whichever links, or on Windows letters of either case, lead there."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, str] = {}  # one look at the disk for all files of a folder

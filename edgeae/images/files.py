@@ -263,11 +263,11 @@ def _save(
         if image.mode in ("L", "LA"):
             icc = None  # of grey
         image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
-    if exif and format == "TIFF":  # where tags of layout, which phones write, would be obeyed
-        exif = _description(exif)
-    metadata = {"icc_profile": icc, "exif": exif}
-    options = options | {key: value for key, value in metadata.items() if value}
     try:
+        if exif and format == "TIFF":  # where tags of layout, which phones write, would be obeyed
+            exif = _description(exif)
+        metadata = {"icc_profile": icc, "exif": exif}
+        options = options | {key: value for key, value in metadata.items() if value}
         if target.seekable():
             image.save(target, format, **options)
         else:  # several formats seek back while they write
