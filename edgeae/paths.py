@@ -1,4 +1,4 @@
-"""What is at a path, False where that cannot be told.
+"""What is at a path, False where that cannot be told; and folders for outputs.
 
 Before Python 3.14 pathlib's own questions raise where a folder may not be searched, and for names
 that are too long.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from edgeae.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,3 +33,11 @@ def is_folder(path: Path) -> bool:
 def is_link(path: Path) -> bool:
     """Return whether there is a link, wherever it leads."""
     return os.path.islink(path)  # noqa: PTH114
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder and those above it; OutputError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error

@@ -720,9 +720,8 @@ def test_inputs_and_outputs_are_the_same_however_they_are_spelled(
     assert "is an input as well" in result.err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no mkfifo")
 def test_pipe_that_has_a_name_is_described(eae: Path, tmp_path: Path) -> None:
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("this system has no named pipes")
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor(1) as pool:
         pool.submit((tmp_path / "pipe").write_bytes, eae.read_bytes())
@@ -759,7 +758,7 @@ class TestProcess:
     """What only a process of its own shows."""
 
     def test_file_size_limit_is_7_and_leaves_nothing(self, png: Path, tmp_path: Path) -> None:
-        resource = pytest.importorskip("resource")
+        resource = pytest.importorskip("resource", reason="Windows has no RLIMIT_FSIZE")
         out = tmp_path / "out"
 
         def limit() -> None:
@@ -847,7 +846,7 @@ class TestProcess:
         assert not force or target.read_bytes() == b"old"
 
     def test_compress_is_done_in_a_second_and_a_half(self, tmp_path: Path) -> None:
-        resource = pytest.importorskip("resource")
+        resource = pytest.importorskip("resource", reason="Windows has no getrusage")
         path = tmp_path / "photo.png"
         Image.fromarray(np.zeros((512, 768, 3), np.uint8)).save(path)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

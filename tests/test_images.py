@@ -585,9 +585,8 @@ def test_layout_that_exif_claims_does_not_change_a_tiff(tag: int, value: int) ->
     assert kept[271] == "a maker"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no mkfifo")
 def test_a_named_pipe_is_read(tmp_path: Path) -> None:
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("this system has no named pipes")
     buffer = io.BytesIO()
     Image.fromarray(RGB).save(buffer, "PNG")
     os.mkfifo(tmp_path / "pipe")
@@ -611,12 +610,15 @@ def test_format_follows_the_extension(path: str, name: str) -> None:
     assert format_for(Path(path)) == name
 
 
-@pytest.mark.parametrize("path", ["a", "a.txt", "a.gif", "a.eae", "a.pdf"])
+@pytest.mark.parametrize("path", ["a.txt", "a.gif", "a.eae", "a.pdf"])
 def test_unwritable_extension_lists_the_writable(path: str) -> None:
-    with pytest.raises(
-        ImageError, match=r"(cannot be written|no extension says which format); use .*\.jpg.*\.png"
-    ):
+    with pytest.raises(ImageError, match=r"cannot be written; use .*\.jpg.*\.png"):
         format_for(Path(path))
+
+
+def test_missing_extension_lists_the_writable() -> None:
+    with pytest.raises(ImageError, match=r"no extension says which format; use .*\.jpg.*\.png"):
+        format_for(Path("a"))
 
 
 def test_unknown_format_lists_the_writable() -> None:

@@ -152,7 +152,7 @@ def test_import_is_fast() -> None:
 
 def cpu_seconds(arguments: list[str]) -> float:
     """Return processor time, which other processes on the machine cannot lengthen much."""
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Windows has no getrusage")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], capture_output=True, check=True)

@@ -128,7 +128,9 @@ def test_vivid_keeps_more_structure_in_as_many_bytes(
 
 def _least_lost(codec: edgeae.Codec, pixels: NDArray[np.uint8], size: int) -> float:
     """Return the least 1 - MS-SSIM of files up to ``size``; TargetSize may leave 3 % of it."""
-    near = edgeae.probe(codec.compress(pixels, edgeae.TargetSize(size))).quality / 100
+    first = codec.compress(pixels, edgeae.TargetSize(size))
+    assert len(first) <= size
+    near = edgeae.probe(first).quality / 100
     files = (codec.compress(pixels, near + step / 16) for step in range(25))
     decoded = (codec.decompress(data) for data in files if len(data) <= size)
     return min(1 - ms_ssim(pixels, picture) for picture in decoded)

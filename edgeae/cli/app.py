@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 import edgeae
 from edgeae.cli.commands import COMMANDS, SUMMARIES, mounted
-from edgeae.cli.output import discard, visible
+from edgeae.cli.output import discard, say
 from edgeae.cli.stops import raise_on_stops
 from edgeae.errors import EdgeaeError, MissingExtraError, OutputError
 
@@ -128,6 +128,8 @@ def main() -> None:
     except KeyboardInterrupt:  # before the boundary was entered
         sys.exit(INTERRUPTED)
     except OSError as error:  # --help and --version are printed there
+        if error.filename is not None:  # not of a stream: a bug
+            raise
         discard(sys.stdout)
         _complain(f"stdout: cannot be written: {error.strerror or error}")
         sys.exit(OutputError.exit_code)
@@ -155,4 +157,4 @@ def _absent(name: str, reason: str) -> Callable[[], None]:
 
 
 def _complain(message: str) -> None:
-    typer.echo(f"edgeae: {visible(' '.join(message.splitlines()))}", err=True)
+    say(f"edgeae: {' '.join(message.splitlines())}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
-from edgeae.cli.output import print_line
+from edgeae.cli.output import print_line, say
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 
 if TYPE_CHECKING:
@@ -140,11 +140,6 @@ def _names(job: Job) -> dict[str, str]:
 
 def _print_json(fields: Mapping[str, object]) -> None:
     print_line(json.dumps(fields))
-
-
-def say(text: str) -> None:
-    """Print a line to stderr."""
-    typer.echo(text, err=True)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def bench(
         print_report(report)
     if plot is not None:
         output.write_in_folder(draw(report), plot, force=force)
-        typer.echo(f"wrote {plot}", err=True)
+        output.say(f"wrote {plot}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -159,7 +159,7 @@ def _name_absent(peers: Sequence[str]) -> None:
 
     for name in sorted(set(DEFAULT_RACERS) - set(peers)):
         peer = RACERS[name]
-        typer.echo(f"{peer.label}: left out; pip install {peer.requirement}", err=True)
+        output.say(f"{peer.label}: left out; pip install {peer.requirement}")
 
 
 def _peers(names: str | None) -> Sequence[str]:

@@ -119,7 +119,7 @@ def embed(
         output.print_line(json.dumps({**fields, **about, **runs}))
     elif not quiet:
         across = "x".join(map(str, shape))
-        batch.say(f"{output_to}  {across}  {readable_bytes(len(data))}  {milliseconds:.0f} ms")
+        output.say(f"{output_to}  {across}  {readable_bytes(len(data))}  {milliseconds:.0f} ms")
     batch.check_failures(failed, jobs)
 
 

@@ -88,7 +88,7 @@ def _peers(names: str | None) -> dict[str, Coder]:
     for name in wanted.values():
         peer = PEERS[name]
         if names is None and not peer.available:
-            typer.echo(f"{peer.label}: left out; pip install {peer.requirement}", err=True)
+            output.say(f"{peer.label}: left out; pip install {peer.requirement}")
             continue
         peer.load()
         peers[name] = peer
@@ -207,7 +207,7 @@ def _print_results(results: Results, failed: int, *, as_json: bool) -> None:
         output.print_line("")
         print_table(RATE_HEADINGS, [_rate_row(results.labels[n], r) for n, r in rates.items()])
     elif ANCHOR in curves and not bd_rate.available():
-        typer.echo("no BD-rates: pip install 'edgeae[plot]'", err=True)
+        output.say("no BD-rates: pip install 'edgeae[plot]'")
 
 
 def _point_row(label: str, point: Point) -> tuple[str, ...]:
@@ -243,6 +243,5 @@ def _naming(path: Path, error: EdgeaeError) -> EdgeaeError:
 
 
 def _write(data: bytes, target: Path, *, force: bool) -> None:
-    output.make_folder(target.parent)
-    output.write(data, target, force=force)
-    typer.echo(f"wrote {target}", err=True)
+    output.write_in_folder(data, target, force=force)
+    output.say(f"wrote {target}")

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import typer
-
 from edgeae.bundle import find_bundle, find_by_coding_id, read_manifest
 from edgeae.cli import batch
-from edgeae.cli.output import print_line
+from edgeae.cli.output import print_line, say
+from edgeae.cli.packed import read_whole
 from edgeae.cli.sizes import readable_bytes
 from edgeae.cli.sources import LATENT_SUFFIX
 from edgeae.cli.table import print_table
-from edgeae.container import HEADER_BYTES_MAX, read_container, read_header
+from edgeae.container import read_header
 from edgeae.errors import BatchError, EdgeaeError, ImageError
 from edgeae.evaluation.compare import Comparison, compare, mean
 from edgeae.evaluation.peers import load_plugins
@@ -68,7 +67,7 @@ def compare_pairs(
     for path, error in unmatched.items():
         if as_json:
             print_line(json.dumps(_error_fields(path, error)))
-        typer.echo(f"edgeae: {error}", err=True)
+        say(f"edgeae: {error}")
     read = _reader(models, options, max_pixels)
     results = _compare_each(pairs, read, alone=not unmatched and len(pairs) == 1, as_json=as_json)
     count = len(unmatched) + len(pairs)
@@ -135,7 +134,7 @@ def _reader(
             return read_picture(path, max_pixels=max_pixels)
         try:
             with path.open("rb") as file:
-                data = read_container(file, file.read(HEADER_BYTES_MAX))
+                data = read_whole(file)
             exact = read_exact(data, None, max_pixels=max_pixels)
             if exact is not None:
                 return exact

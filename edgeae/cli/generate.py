@@ -302,4 +302,4 @@ def _report(
         }
         output.print_line(json.dumps({"output": name, **fields, **common}))
     elif not quiet:
-        batch.say(f"{name}  {line}  {readable_bytes(size)}  {milliseconds:.0f} ms")
+        output.say(f"{name}  {line}  {readable_bytes(size)}  {milliseconds:.0f} ms")

@@ -88,13 +88,13 @@ def _describe(text: str, max_pixels: int) -> dict[str, object]:
 
 
 def _describe_file(path: Path, max_pixels: int) -> dict[str, object]:
-    from edgeae.container import HEADER_BYTES_MAX, Container, read_container
+    from edgeae.cli.packed import read_whole
+    from edgeae.container import Container
     from edgeae.graphs import available_providers
     from edgeae.npy import is_npy, latents_from_npy
 
     with path.open("rb") as file:
-        head = file.read(HEADER_BYTES_MAX)
-        data = head + file.read() if is_npy(head) else read_container(file, head)
+        data = read_whole(file)
     if is_npy(data):
         latents = latents_from_npy(data, max_pixels=max_pixels)
         shapes = {"symbols": list(latents.symbols.shape), "z": list(latents.z.shape)}

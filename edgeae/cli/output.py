@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import typer
+
 from edgeae import paths
 from edgeae.errors import OutputError
-from edgeae.paths import is_file, is_folder, is_link
+from edgeae.paths import is_file, is_folder, is_link, make_folder
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 _PERMISSIONS = 0o666  # minus the user's mask, as for any new file
-_PARTIAL = ".{}.{:08x}.{}.part"  # of the name, its CRC-32, a random number
+_PART = ".part"
 _NAME_KEPT = 48  # characters, of up to four bytes; file systems take 255
 
 
@@ -89,18 +91,23 @@ def exists(target: Path | None) -> bool:
 def remove_partial(target: Path) -> None:
     """Remove what a killed process left of an output that it was writing."""
     file = target.resolve()
-    for path in file.parent.glob(_partial(file, "*", escaped=True)):
+    for path in file.parent.glob(f"{glob.escape(_stem(file))}*{_PART}"):
         path.unlink(missing_ok=True)
 
 
 def print_line(text: str) -> None:
     """Print a line to stdout; the errors are those of `write`."""
     with _stdout_errors():
-        sys.stdout.write(f"{visible(text)}\n")
+        sys.stdout.write(f"{_visible(text)}\n")
         sys.stdout.flush()
 
 
-def visible(text: str) -> str:
+def say(text: str) -> None:
+    """Print a line to stderr."""
+    typer.echo(_visible(text), err=True)
+
+
+def _visible(text: str) -> str:
     """Return text with control characters, which terminals obey and files may bring, in words."""
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
@@ -110,14 +117,6 @@ def discard(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-
-
-def make_folder(folder: Path) -> None:
-    """Make an output folder and those above it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
 
 
 def _is_regular(target: Path) -> bool:
@@ -135,10 +134,14 @@ def _stdout_errors() -> Iterator[None]:
         raise OutputError(f"stdout: cannot be written: {error.strerror or error}") from error
 
 
-def _partial(file: Path, random: str, *, escaped: bool = False) -> str:
-    name = file.name[:_NAME_KEPT]
+def _partial(file: Path, random: str) -> str:
+    return f"{_stem(file)}{random}{_PART}"
+
+
+def _stem(file: Path) -> str:
+    """Return what all partial files of an output begin with, and of no other one."""
     crc = zlib.crc32(os.fsencode(file.name))  # outputs often share the beginning of their names
-    return _PARTIAL.format(glob.escape(name) if escaped else name, crc, random)
+    return f".{file.name[:_NAME_KEPT]}.{crc:08x}."
 
 
 @contextmanager

@@ -97,15 +97,28 @@ def holds_array(job: Job) -> bool:
         return False
 
 
-def _read(file: BinaryIO, max_pixels: int) -> Packed:
-    from edgeae.container import HEADER_BYTES_MAX, read_container, read_header
-    from edgeae.npy import is_npy, latents_from_npy
+def read_whole(file: BinaryIO) -> bytes:
+    """Return a file of latents; of an ``.eae`` file that is longer than it says, not all.
+
+    Raises
+    ------
+    ContainerError
+        It is damaged at its beginning.
+    """
+    from edgeae.container import HEADER_BYTES_MAX, read_container
+    from edgeae.npy import is_npy
 
     head = file.read(HEADER_BYTES_MAX)
-    if is_npy(head):
-        data = head + file.read()
+    return head + file.read() if is_npy(head) else read_container(file, head)
+
+
+def _read(file: BinaryIO, max_pixels: int) -> Packed:
+    from edgeae.container import read_header
+    from edgeae.npy import is_npy, latents_from_npy
+
+    data = read_whole(file)
+    if is_npy(data):
         of = latents_from_npy(data, max_pixels=max_pixels)
         return Packed(len(data), of.width, of.height, of.mode, of.coding_id, of)
-    header = read_header(head)
-    data = read_container(file, head)
+    header = read_header(data)
     return Packed(len(data), header.width, header.height, header.mode, header.coding_id, data)

@@ -69,7 +69,7 @@ def _write(folder: Path, models: list[str], runtime: Path | None, *, force: bool
     for name, data in contents.items():
         output.write_in_folder(data, folder / name, force=True)
     size_mb = sum(map(len, contents.values())) / 1e6
-    typer.echo(f"wrote {folder}: {len(contents)} files, {size_mb:.1f} MB", err=True)
+    output.say(f"wrote {folder}: {len(contents)} files, {size_mb:.1f} MB")
 
 
 def _serve(folder: Path, port: int) -> None:
@@ -83,7 +83,7 @@ def _serve(folder: Path, port: int) -> None:
         ) from error
     with serving:
         output.print_line(f"http://127.0.0.1:{serving.server_port}/")
-        typer.echo("Ctrl-C ends it", err=True)
+        output.say("Ctrl-C ends it")
         try:
             serving.serve_forever()
         except KeyboardInterrupt:  # how a server is meant to end

@@ -13,6 +13,7 @@ from edgeae_export.recipe_ranges import (
     SHARE,
     check_order,
     check_ranges,
+    check_types,
 )
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the fall that is left -> of the rate
@@ -25,7 +26,13 @@ _RANGES = {
     "decay": SHARE,
     "seed": MAYBE_NONE,
 }
-_DAMAGES = {
+_CONV_AE = {"filters": COUNT, "code_channels": COUNT, "alpha": SHARE}
+_VAE = {
+    **dict.fromkeys(("latents", "dense_channels", "hidden"), COUNT),
+    "deviation": POSITIVE,
+    **dict.fromkeys(("beta", "beta_warmup_epochs"), MAYBE_NONE),
+}
+_DENOISE = {
     **dict.fromkeys(("filters2", "filters4", "patches", "patch_side"), COUNT),
     **dict.fromkeys(("blocks2", "blocks4"), MAYBE_NONE),
     **dict.fromkeys(("noise_low", "noise_high"), (0, 255)),
@@ -53,6 +60,7 @@ class AutoencoderRecipe:
     seed: int
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_ranges(self, _RANGES)
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule {self.schedule!r} is none of {', '.join(SCHEDULES)}")
@@ -78,7 +86,7 @@ class ConvAutoencoderRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(ConvAutoencoderRecipe, self).__post_init__()
-        check_ranges(self, {"filters": COUNT, "code_channels": COUNT, "alpha": SHARE})
+        check_ranges(self, _CONV_AE)
         self.must_divide(4)
         if self.loss not in ("mse", "bce", "weighted"):
             raise ValueError(f"loss {self.loss!r} is none of mse, bce, weighted")
@@ -99,9 +107,7 @@ class VaeRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(VaeRecipe, self).__post_init__()
-        check_ranges(self, dict.fromkeys(("latents", "dense_channels", "hidden"), COUNT))
-        check_ranges(self, {"deviation": POSITIVE, "beta": MAYBE_NONE})
-        check_ranges(self, {"beta_warmup_epochs": MAYBE_NONE})
+        check_ranges(self, _VAE)
         object.__setattr__(self, "filters", tuple(self.filters))  # lists in TOML and JSON
         if not self.filters or not all(isinstance(n, int) and n >= 1 for n in self.filters):
             raise ValueError(f"filters is {list(self.filters)}, not one number or more, from 1 on")
@@ -139,7 +145,7 @@ class DenoiseRecipe(AutoencoderRecipe):
 
     def __post_init__(self) -> None:
         super(DenoiseRecipe, self).__post_init__()
-        check_ranges(self, _DAMAGES)
+        check_ranges(self, _DENOISE)
         check_order(self, "noise_low", "noise_high")
         check_order(self, "jpeg_low", "jpeg_high")
         self.must_divide(4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgeae.errors import GraphError, OutputError
+from edgeae.errors import GraphError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,6 @@ class Budget:
     threads: int
     device: str
     processes: Processes
-
-    def make_folder(self) -> None:
-        """Make ``out``; OutputError if that cannot be."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.out}: cannot be made ({error.strerror or error})") from error
 
 
 def choose_device(name: str) -> str:

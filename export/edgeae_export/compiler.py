@@ -19,7 +19,7 @@ def compiler_needed() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        if "ompiler" not in str(error):
+        if "No working C++ compiler" not in str(error):
             raise
         raise MissingExtraError(
             "training compiles its networks, and torch finds no C++ compiler; install one (g++, "

@@ -18,6 +18,7 @@ from edgeae_export.recipe_ranges import (
     SHARE,
     check_order,
     check_ranges,
+    check_types,
 )
 
 SMALLEST_SIDE = 64  # pixels of a crop: one hyper-latent
@@ -68,6 +69,7 @@ class Recipe:
     network: str = "photo"
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_ranges(self, _RANGES)
         check_order(self, "overlap", "latent_channels")
         check_order(self, "predicted", "latent_channels")

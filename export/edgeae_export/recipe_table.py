@@ -26,7 +26,7 @@ def recipe_of(values: Mapping[str, Any]) -> AnyRecipe:
     Raises
     ------
     TypeError
-        A key is missing or unknown.
+        A key is missing or unknown, or a value of another type.
     ValueError
         No such network, or a value out of its range.
     """

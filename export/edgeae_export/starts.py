@@ -56,13 +56,8 @@ def continued(
     """
     if OTHERS in earlier.history:
         raise BoundError("the checkpoint is an average; start from it with --init and another -o")
-    before, after = asdict(earlier.recipe), asdict(recipe)
-    changed = [f"{key} from {before[key]}" for key in after if before[key] != after[key]]
-    changed += [
-        f"{key} from {earlier.history[key]}"
-        for key in history
-        if key in earlier.history and earlier.history[key] != history[key]
-    ]
+    before, now = asdict(earlier.recipe) | earlier.history, asdict(recipe) | history
+    changed = [f"{k} from {before[k]}" for k in now if k in before and before[k] != now[k]]
     joined = earlier.history | history
     if changed:
         at = f"at step {earlier.progress.step}: {', '.join(changed)}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from edgeae.errors import BoundError, BundleError
+from edgeae.paths import make_folder
 from edgeae_export import context_start, klt
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.compiler import compiler_needed
@@ -103,7 +104,7 @@ def train(
         check_latents(init.recipe, recipe, frozen=tuning.freeze_entropy)
     processes = budget.processes
     check_batch(recipe, processes)
-    budget.make_folder()
+    make_folder(budget.out)
     torch.set_num_threads(budget.threads)
     path = budget.out / "checkpoint.safetensors"
     pictures = load_pictures(data, smallest_side=recipe.crop)

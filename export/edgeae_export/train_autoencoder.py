@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from edgeae.errors import BoundError
+from edgeae.paths import make_folder
 from edgeae_export.autoencoder_recipes import SCHEDULES
 from edgeae_export.autoencoder_state import Run
 from edgeae_export.checkpoint import Checkpoint, Progress
@@ -103,7 +104,7 @@ def train(
             "start it without torchrun"
         )
     torch.set_num_threads(budget.threads)
-    budget.make_folder()
+    make_folder(budget.out)
     path = budget.out / "checkpoint.safetensors"
     task = TASKS[recipe.network]
     examples = task.examples(data, recipe)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from edgeae_export.compiler import compiler_needed
 from edgeae_export.log import Log, Report
 from edgeae_export.networks.photo import ANCHORS
 from edgeae_export.processes import ALONE, Processes
+from edgeae_export.recipe import Recipe
 from edgeae_export.recipe_table import load_recipe
 from edgeae_export.starts import origin
 from edgeae_export.state import Run
@@ -45,6 +47,20 @@ def budget(out: Path, minutes: float) -> Budget:
     )
 
 
+def train_on(
+    photos: Path,
+    run: Budget,
+    recipe: Recipe | None = None,
+    *,
+    init: Checkpoint | None = None,
+    resume: bool = False,
+    show: Callable[[Report], None] = lambda report: None,
+) -> Checkpoint:
+    recipe = recipe or photo_recipe()
+    path = train(recipe, [photos], [photos], run, init=init, resume=resume, show=show)
+    return Checkpoint.load(path)
+
+
 def run_training(
     folder: Path, minutes: float, *, resume: bool = False, init: Checkpoint | None = None
 ) -> tuple[Checkpoint, list[Report]]:
@@ -52,16 +68,8 @@ def run_training(
     if not photos.exists():
         write_pictures(photos, 6)
     reports: list[Report] = []
-    path = train(
-        photo_recipe(),
-        [photos],
-        [photos],
-        budget(folder / "run", minutes),
-        init=init,
-        resume=resume,
-        show=reports.append,
-    )
-    return Checkpoint.load(path), reports
+    run = budget(folder / "run", minutes)
+    return train_on(photos, run, init=init, resume=resume, show=reports.append), reports
 
 
 def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
@@ -106,33 +114,16 @@ def test_resume_with_the_recipe_of_another_network_is_refused(tmp_path: Path) ->
     path = tmp_path / "run" / "checkpoint.safetensors"
     data = path.read_bytes()
     deeper = replace(first.recipe, name="deeper", encoder_blocks8=2)
-    photos = [tmp_path / "photos"]
     with pytest.raises(BundleError, match="made with recipe tiny, a network of another shape"):
-        train(
-            deeper,
-            photos,
-            photos,
-            budget(tmp_path / "run", 0.04),
-            init=None,
-            resume=True,
-            show=lambda report: None,
-        )
+        train_on(tmp_path / "photos", budget(tmp_path / "run", 0.04), deeper, resume=True)
     assert path.read_bytes() == data
 
 
 def test_what_a_run_went_on_with_is_in_its_provenance(tmp_path: Path) -> None:
     first, _ = run_training(tmp_path, 0.03)
-    write_pictures(tmp_path / "others", 4)
-    train(
-        replace(first.recipe, lambda_min=0.01),
-        [tmp_path / "others"],
-        [tmp_path / "photos"],
-        budget(tmp_path / "run", 0.05),
-        init=None,
-        resume=True,
-        show=lambda report: None,
-    )
-    changed = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").history["changed"]
+    others, recipe = write_pictures(tmp_path / "others", 4), replace(first.recipe, lambda_min=0.01)
+    again = train_on(others, budget(tmp_path / "run", 0.05), recipe, resume=True)
+    changed = again.history["changed"]
     assert changed.startswith(f"at step {first.progress.step}: ")
     assert f"lambda_min from {first.recipe.lambda_min}" in changed
     assert "data from photos" in changed
@@ -148,45 +139,22 @@ def test_an_average_is_started_from_and_not_gone_on_with(tmp_path: Path) -> None
 
 def test_a_start_of_other_widths_is_refused(tmp_path: Path) -> None:
     first, _ = run_training(tmp_path, 0.03)
-    photos = [tmp_path / "photos"]
+    wide = replace(first.recipe, name="wide", hyper_width=first.recipe.hyper_width + 4)
     with pytest.raises(BoundError, match=r"of another width than wide; only the numbers of blocks"):
-        train(
-            replace(first.recipe, name="wide", hyper_width=first.recipe.hyper_width + 4),
-            photos,
-            photos,
-            budget(tmp_path / "wide", 0.03),
-            init=first,
-            resume=False,
-            show=lambda report: None,
-        )
+        train_on(tmp_path / "photos", budget(tmp_path / "wide", 0.03), wide, init=first)
 
 
 @pytest.mark.parametrize("out", ["file", "file/in"])
 def test_a_folder_that_cannot_be_made_is_said_first(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be made"):
-        train(
-            photo_recipe(),
-            [tmp_path / "absent"],
-            [tmp_path / "absent"],
-            budget(tmp_path / out, 0.03),
-            init=None,
-            resume=False,
-            show=lambda report: None,
-        )
+        train_on(tmp_path / "absent", budget(tmp_path / out, 0.03))
 
 
 def test_a_batch_must_be_divided_among_the_processes(tmp_path: Path) -> None:
+    run = replace(budget(tmp_path / "run", 0.03), processes=Processes(rank=0, count=3))
     with pytest.raises(BoundError, match="a batch of 8 cannot be divided among 3 processes"):
-        train(
-            photo_recipe(),
-            [tmp_path],
-            [tmp_path],
-            replace(budget(tmp_path / "run", 0.03), processes=Processes(rank=0, count=3)),
-            init=None,
-            resume=False,
-            show=lambda report: None,
-        )
+        train_on(tmp_path, run)
 
 
 def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import edgeae
 from edgeae.bundle import CARD, FP32, MANIFEST, PRIOR, TABLES, coding_id, file_sha256, graph_file
 from edgeae.codec import Codec
 from edgeae.errors import BoundError
+from edgeae.evaluation.compare import LOSSLESS_DB
 from edgeae.manifest import MIXTURE, Manifest
 from edgeae.metrics import bits_per_pixel, psnr_db
 from edgeae.rounding import nearest
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from edgeae_export.plain.pair import Floats, GraphPair, Pair
 
 QUALITY = 50.0  # what files of a bundle with one quality say
-MOST_DB = 100.0  # what an input that comes back without an error counts as
 SYMBOL_LIMIT = 32_000  # of channel tables
 
 
@@ -236,7 +236,7 @@ def _rate_distortion(
         decoded = codec.decompress(data)
         if item.dtype == np.uint8:
             rates.append(bits_per_pixel(len(data), *item.shape[:2]))
-            decibels.append(min(psnr_db(item.reshape(decoded.shape), decoded), MOST_DB))
+            decibels.append(min(psnr_db(item.reshape(decoded.shape), decoded), LOSSLESS_DB))
         else:
             rates.append(8 * len(data) / item.size)
             decibels.append(_snr_db(item, decoded))
@@ -248,4 +248,4 @@ def _rate_distortion(
 def _snr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
     error = float(np.square(found.astype(np.float64) - expected).mean())
     power = float(np.square(expected.astype(np.float64)).mean())
-    return min(10 * math.log10(max(power, 1e-30) / max(error, 1e-30)), MOST_DB)
+    return min(10 * math.log10(max(power, 1e-30) / max(error, 1e-30)), LOSSLESS_DB)
