@@ -114,7 +114,7 @@ def test_small_photo_bundle_is_nearly_as_good() -> None:
 # 1 - MS-SSIM of photo-vivid and of photo at most, and of the former as a share of the latter.
 @pytest.mark.parametrize(
     ("size", "lost", "lost_by_photo", "share"),
-    [(2800, 0.0390, 0.0433, 0.91), (5300, 0.0190, 0.0211, 0.91)],
+    [(2800, 0.0371, 0.0433, 0.87), (5300, 0.0181, 0.0211, 0.87)],
 )
 def test_vivid_keeps_more_structure_in_as_many_bytes(
     size: int, lost: float, lost_by_photo: float, share: float

@@ -53,6 +53,7 @@ def report(name: str, cell: Cell, work: Path) -> tuple[dict[str, Any], int]:
     path = os.pathsep.join(filter(None, (str(ROOT), start.variables.get("PYTHONPATH"))))
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", **start.variables}
     environment["PYTHONPATH"] = path
+    environment.pop("OPENBLAS_CORETYPE", None)  # names this processor; a cell's may be another
     words = [*start.words, str(HERE / "run.py"), *cell.arguments]
     begun = time.monotonic()
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
