@@ -33,8 +33,9 @@ class Report:
 
     @property
     def share(self) -> float:
-        """How much of the training is done, 0..1."""
-        return self.minutes / (self.minutes + self.remaining_minutes)
+        """How much of the training is done, 0..1; both times may be rounded to nothing."""
+        whole = self.minutes + self.remaining_minutes
+        return self.minutes / whole if whole > 0 else 1.0
 
     def line(self) -> str:
         """Return what the progress bar shows."""
@@ -70,7 +71,7 @@ class Window:
             psnr_db=round(psnr, 3),
             megapixels_per_second=round(seen / (time.perf_counter() - self.started), 3),
             learning_rate=rate,
-            remaining_minutes=round(minutes - progress.seconds / 60, 1),
+            remaining_minutes=round(max(minutes - progress.seconds / 60, 0), 2),
         )
 
 

@@ -50,7 +50,8 @@ def test_train_export_compress_decompress(tmp_path: Path, monkeypatch: pytest.Mo
 
     tuned, other = tmp_path / "tuned", tmp_path / "other"
     started = ("train", photos, "--val", photos, "-o", tuned, "--recipe", TINY, "--quiet")
-    assert run(*started, "--minutes", "0.02", "--init", checkpoint, "--freeze-entropy")[0] == 0
+    code, output = run(*started, "--minutes", "0.02", "--init", checkpoint, "--freeze-entropy")
+    assert code == 0, output
     exported = ("export", tuned / "checkpoint.safetensors", "--val", photos, "-o", other)
     code, output = run(*exported)
     assert code == 8

@@ -21,7 +21,7 @@ from edgeae_export.average import average
 from edgeae_export.budget import Budget, choose_device
 from edgeae_export.checkpoint import Checkpoint, Progress
 from edgeae_export.compiler import compiler_needed
-from edgeae_export.log import Log, Report
+from edgeae_export.log import Log, Report, Window
 from edgeae_export.networks.photo import ANCHORS
 from edgeae_export.processes import ALONE, Processes
 from edgeae_export.recipe import Recipe
@@ -160,6 +160,16 @@ def test_a_batch_must_be_divided_among_the_processes(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         Log(tmp_path).write({"step": 1})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "share"), [(0.1, 0.003, 1), (15, 1, 0.25), (60, 1, 1), (90, 1, 1)]
+)
+def test_report_tells_how_much_is_done(seconds: float, minutes: float, share: float) -> None:
+    window = Window()
+    window.add((1.0, 0.5, 0.1, 30.0))
+    progress = Progress(step=20, seconds=seconds, megapixels=1.0)
+    assert window.report(progress, 1e-3, minutes, photo_recipe()).share == share
 
 
 def test_a_missing_compiler_is_named() -> None:
